@@ -138,12 +138,25 @@ CALL_TRANSITIONS: Mapping[CallState, frozenset[CallState]] = {
         }
     ),
     CallState.DIALLING: frozenset(
-        {CallState.IN_PROGRESS, CallState.WAITING, CallState.COMPLETED, CallState.FAILED, CallState.CANCELLED,
-         CallState.EXPIRED, CallState.UNKNOWN}
+        {
+            CallState.IN_PROGRESS,
+            CallState.WAITING,
+            CallState.COMPLETED,
+            CallState.FAILED,
+            CallState.CANCELLED,
+            CallState.EXPIRED,
+            CallState.UNKNOWN,
+        }
     ),
     CallState.IN_PROGRESS: frozenset(
-        {CallState.WAITING, CallState.COMPLETED, CallState.FAILED, CallState.CANCELLED, CallState.EXPIRED,
-         CallState.UNKNOWN}
+        {
+            CallState.WAITING,
+            CallState.COMPLETED,
+            CallState.FAILED,
+            CallState.CANCELLED,
+            CallState.EXPIRED,
+            CallState.UNKNOWN,
+        }
     ),
     # The provider's late word settles it; a settled call is not repeated.
     CallState.UNKNOWN: frozenset({CallState.COMPLETED, CallState.FAILED}),
@@ -155,7 +168,13 @@ CALL_TRANSITIONS: Mapping[CallState, frozenset[CallState]] = {
 }
 
 ATTEMPT_OPEN = frozenset(
-    {AttemptState.SUBMITTING, AttemptState.PLACED, AttemptState.RINGING, AttemptState.ANSWERED, AttemptState.UNKNOWN}
+    {
+        AttemptState.SUBMITTING,
+        AttemptState.PLACED,
+        AttemptState.RINGING,
+        AttemptState.ANSWERED,
+        AttemptState.UNKNOWN,
+    }
 )
 ATTEMPT_FINAL = frozenset(AttemptState) - ATTEMPT_OPEN
 
@@ -172,12 +191,20 @@ ATTEMPT_TRANSITIONS: Mapping[AttemptState, frozenset[AttemptState]] = {
             AttemptState.ENDED,
         }
     ),
-    AttemptState.PLACED: frozenset({AttemptState.RINGING, AttemptState.ANSWERED, AttemptState.ENDED, AttemptState.UNKNOWN}),
+    AttemptState.PLACED: frozenset(
+        {AttemptState.RINGING, AttemptState.ANSWERED, AttemptState.ENDED, AttemptState.UNKNOWN}
+    ),
     AttemptState.RINGING: frozenset({AttemptState.ANSWERED, AttemptState.ENDED, AttemptState.UNKNOWN}),
     AttemptState.ANSWERED: frozenset({AttemptState.ENDED, AttemptState.UNKNOWN}),
     AttemptState.UNKNOWN: frozenset(
-        {AttemptState.PLACED, AttemptState.RINGING, AttemptState.ANSWERED, AttemptState.ENDED,
-         AttemptState.NOT_PLACED, AttemptState.REFUSED}
+        {
+            AttemptState.PLACED,
+            AttemptState.RINGING,
+            AttemptState.ANSWERED,
+            AttemptState.ENDED,
+            AttemptState.NOT_PLACED,
+            AttemptState.REFUSED,
+        }
     ),
     AttemptState.ENDED: frozenset(),
     AttemptState.NOT_PLACED: frozenset(),

@@ -1,0 +1,41 @@
+"""The tables, one noun per file. `docs/glossary.md` says what each word means."""
+
+from sqlmodel import SQLModel
+
+from dialer.models.account import Account
+from dialer.models.attempt import Attempt
+from dialer.models.call import Call
+from dialer.models.campaign import Campaign, CampaignCount, CampaignDndList
+from dialer.models.cdr import Cdr
+from dialer.models.contact import Contact, ContactList, ListField
+from dialer.models.dnd import DndList, DndNumber
+from dialer.models.event import Event, EventState
+from dialer.models.history import History
+from dialer.models.imports import Import, ImportKind, ImportState, RejectedRow
+from dialer.models.provider import Provider
+
+__all__ = [
+    "Account",
+    "Attempt",
+    "Call",
+    "Campaign",
+    "CampaignCount",
+    "CampaignDndList",
+    "Cdr",
+    "Contact",
+    "ContactList",
+    "DndList",
+    "DndNumber",
+    "Event",
+    "EventState",
+    "History",
+    "Import",
+    "ImportKind",
+    "ImportState",
+    "ListField",
+    "Provider",
+    "RejectedRow",
+    "metadata",
+]
+
+metadata = SQLModel.metadata

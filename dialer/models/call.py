@@ -1,0 +1,83 @@
+"""Calls: one intent to reach one number."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, text
+from sqlmodel import Field, SQLModel
+
+from dialer.lifecycle import CALL_OPEN, CallKind, CallState
+from dialer.models.base import E164, CallId, Json, PublicId, State, UtcDateTime, state_check, states_in
+
+#: States in which a call takes up one of the `max_concurrent` of its campaign, account and provider.
+OCCUPYING = frozenset({CallState.RELEASED, CallState.DIALLING, CallState.IN_PROGRESS})
+
+_waiting = text(states_in("state", frozenset({CallState.WAITING})))
+_released = text(states_in("state", frozenset({CallState.RELEASED})))
+_occupying = text(states_in("state", OCCUPYING))
+_open = text(states_in("state", CALL_OPEN))
+_of_campaign = text("campaign_id IS NOT NULL")
+
+
+class Call(SQLModel, table=True):
+    """One intent to reach one number. Its id is the `request_id` that the user sees.
+
+    Tables that grow with every call (call, attempt, cdr, event) name accounts, campaigns and providers without a
+    foreign key: the check costs each row a look-up and a share lock on one and the same parent row.
+    """
+
+    __tablename__ = "call"
+    __table_args__ = (
+        state_check("state", CallState),
+        state_check("kind", CallKind),
+        # store.calls.add_for_campaign: a campaign takes a number once.
+        Index(
+            "call_campaign_id_e164_key",
+            "campaign_id",
+            "e164",
+            unique=True,
+            postgresql_where=_of_campaign,
+            sqlite_where=_of_campaign,
+        ),
+        # store.calls.lock_due: the repeats of a campaign that are due, oldest first.
+        Index("call_due_idx", "campaign_id", "due_at", postgresql_where=_waiting, sqlite_where=_waiting),
+        # store.calls.untaken: released, but no worker came for it.
+        Index("call_rung_at_idx", "rung_at", postgresql_where=_released, sqlite_where=_released),
+        # store.calls.occupancy: calls at once. Holds only calls in flight, so that counting by account or
+        # provider may read all of it.
+        Index(
+            "call_occupying_idx", "campaign_id", "state", postgresql_where=_occupying, sqlite_where=_occupying
+        ),
+        # store.calls.has_open, lock_open: is a campaign drained; what a stop has still to cancel.
+        Index("call_open_idx", "campaign_id", postgresql_where=_open, sqlite_where=_open),
+    )
+
+    id: str = Field(primary_key=True, sa_type=CallId)
+    account_id: str = Field(sa_type=PublicId)
+    kind: str = Field(default=CallKind.CAMPAIGN, sa_type=State)
+    campaign_id: str | None = Field(default=None, sa_type=PublicId)
+    list_id: str | None = Field(default=None, sa_type=PublicId)
+    position: int | None = None
+    e164: str = Field(sa_type=E164)
+    #: IANA name; the callee's.
+    time_zone: str
+    state: str = Field(sa_type=State)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    #: When it was last released, and when a doorbell was last rung for it.
+    released_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    rung_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    provider_id: str | None = Field(default=None, sa_type=PublicId)
+    #: Attempt rows made, the number of the latest.
+    dials: int = 0
+    #: Attempts since the last that reached a provider: the backoff of what was not sent grows with it.
+    unsent: int = 0
+    #: Repeats used up, by disposition: {"BUSY": 1}.
+    repeats: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    disposition: str | None = Field(default=None, sa_type=State)
+    #: A word on why it ended or waits, for people.
+    reason: str = ""
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,0 +1,99 @@
+"""Campaigns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from dialer.lifecycle import CampaignState
+from dialer.models.base import Json, PublicId, State, UtcDateTime, state_check
+
+
+class Campaign(SQLModel, table=True):
+    """A list + DND lists + message + calling window + pace + repeat policy."""
+
+    __tablename__ = "campaign"
+    __table_args__ = (
+        UniqueConstraint("account_id", "name"),
+        state_check("state", CampaignState),
+        # store.campaigns.claim_due: who needs the scheduler's attention now.
+        Index(
+            "campaign_wake_at_idx",
+            "wake_at",
+            postgresql_where=text("wake_at IS NOT NULL"),
+            sqlite_where=text("wake_at IS NOT NULL"),
+        ),
+        # store.campaigns.of_list: may a list's import still feed this campaign.
+        Index("campaign_list_id_idx", "list_id"),
+    )
+
+    id: str = Field(primary_key=True, sa_type=PublicId)
+    account_id: str = Field(foreign_key="account.id", sa_type=PublicId)
+    name: str
+    #: 0 announcement, 1 survey (IVR).
+    type: int = 0
+    state: str = Field(default=CampaignState.SCHEDULED, sa_type=State)
+    list_id: str = Field(foreign_key="contact_list.id", sa_type=PublicId)
+    caller_id: str
+    #: Exactly one of the two is set: text with `{fields}`, or a recorded file's name.
+    announcement_text: str | None = None
+    recorded_filename: str | None = None
+    #: How many times the announcement is spoken in one call.
+    repeat_count: int = 1
+    voice: str = "Joanna"
+    volume: str = "medium"
+    rate: str = "medium"
+    pitch: str = "medium"
+    language_code: str = "en-US"
+    tts_engine_type: str = "standard"
+    #: The zone of the dates given, and of contacts whose own zone is not known.
+    time_zone: str = "UTC"
+    start_at: datetime = Field(sa_type=UtcDateTime)
+    end_at: datetime = Field(sa_type=UtcDateTime)
+    #: None: no limit of its own; the account's and the provider's still hold.
+    calls_per_minute: int | None = None
+    max_concurrent: int | None = None
+    #: `CallingWindow.to_json()`; None: the account's.
+    calling_window: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    #: `RepeatPolicy.to_json()`.
+    repeat_policy: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    #: As given by the first-generation API, to be shown again.
+    max_retries: int = 0
+    retry_time: int = 0
+    #: A provider chosen for this campaign; None: by priority.
+    provider_id: str | None = Field(default=None, foreign_key="provider.id", sa_type=PublicId)
+    #: Position of the last contact taken.
+    cursor: int = 0
+    #: When the scheduler must look at it next; None: never again.
+    wake_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: When it last got tokens: campaigns that share a provider take turns by it.
+    served_at: datetime = Field(sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class CampaignDndList(SQLModel, table=True):
+    """A DND list that a campaign honours, besides its account's global one."""
+
+    __tablename__ = "campaign_dnd_list"
+
+    campaign_id: str = Field(primary_key=True, foreign_key="campaign.id", sa_type=PublicId)
+    dnd_list_id: str = Field(primary_key=True, foreign_key="dnd_list.id", sa_type=PublicId)
+
+
+class CampaignCount(SQLModel, table=True):
+    """A counter of a campaign, moved in the transaction that changes what it counts.
+
+    `name` is `taken` (contacts that have a call or an end), a call's end (`COMPLETED` …), or `cdr.` and a dial
+    status (`cdr.ANSWER` …).
+    """
+
+    __tablename__ = "campaign_count"
+
+    campaign_id: str = Field(primary_key=True, foreign_key="campaign.id", sa_type=PublicId)
+    name: str = Field(primary_key=True)
+    count: int = 0

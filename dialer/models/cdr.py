@@ -1,0 +1,56 @@
+"""CDRs: the final form of attempts, and of contacts suppressed by a DND list."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Index, Numeric
+from sqlmodel import Field, SQLModel
+
+from dialer.lifecycle import CallKind, DialStatus, Disposition
+from dialer.models.base import E164, CallId, PublicId, Serial, State, UtcDateTime, state_check
+
+
+class Cdr(SQLModel, table=True):
+    """A call detail record: one per attempt that ended, and one per number that a DND list kept from being dialled."""
+
+    __tablename__ = "cdr"
+    __table_args__ = (
+        state_check("disposition", Disposition),
+        state_check("dial_status", DialStatus),
+        state_check("kind", CallKind),
+        # store.cdrs.of_campaign: in order, by keyset.
+        Index("cdr_campaign_id_idx", "campaign_id", "id"),
+        # store.cdrs.export: an account's, by date.
+        Index("cdr_account_id_call_date_idx", "account_id", "call_date", "id"),
+        # store.cdrs.of_call.
+        Index("cdr_call_id_idx", "call_id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Serial)
+    account_id: str = Field(sa_type=PublicId)
+    campaign_id: str | None = Field(default=None, sa_type=PublicId)
+    list_id: str | None = Field(default=None, sa_type=PublicId)
+    call_id: str = Field(foreign_key="call.id", sa_type=CallId)
+    #: None for a suppressed number. Unique: an attempt is recorded once, however often its end is heard.
+    attempt_id: str | None = Field(default=None, unique=True, sa_type=CallId)
+    kind: str = Field(default=CallKind.CAMPAIGN, sa_type=State)
+    campaign_type: int | None = None
+    provider_id: str | None = Field(default=None, sa_type=PublicId)
+    provider_reference: str | None = None
+    e164: str = Field(sa_type=E164)
+    caller_id: str = ""
+    disposition: str | None = Field(default=None, sa_type=State)
+    dial_status: str = Field(sa_type=State)
+    hangup_cause: int | None = None
+    dialled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: The end, or the moment of suppression.
+    call_date: datetime = Field(sa_type=UtcDateTime)
+    #: Seconds.
+    duration: float | None = None
+    billsec: float | None = None
+    cost: Decimal | None = Field(default=None, sa_type=Numeric(12, 6))
+    dtmf_inputs: str = ""

@@ -1,0 +1,44 @@
+"""DND lists: numbers never to dial."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from dialer.models.base import E164, PublicId, UtcDateTime
+
+
+class DndList(SQLModel, table=True):
+    """Numbers that an account never dials: one global list, and named ones that a campaign chooses."""
+
+    __tablename__ = "dnd_list"
+    __table_args__ = (
+        UniqueConstraint("account_id", "name"),
+        # An account has exactly one global list (store.dnd.global_list).
+        Index(
+            "dnd_list_global_idx",
+            "account_id",
+            unique=True,
+            postgresql_where=text("is_global"),
+            sqlite_where=text("is_global"),
+        ),
+    )
+
+    id: str = Field(primary_key=True, sa_type=PublicId)
+    account_id: str = Field(foreign_key="account.id", sa_type=PublicId)
+    name: str
+    is_global: bool = False
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class DndNumber(SQLModel, table=True):
+    """One number on a DND list. The key serves store.dnd.listed: which of these numbers stand on these lists."""
+
+    __tablename__ = "dnd_number"
+
+    dnd_list_id: str = Field(primary_key=True, foreign_key="dnd_list.id", sa_type=PublicId)
+    e164: str = Field(primary_key=True, sa_type=E164)
+    name: str = ""
+    created_at: datetime = Field(sa_type=UtcDateTime)

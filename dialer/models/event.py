@@ -1,0 +1,51 @@
+"""Events: what providers told us, raw."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from dialer.models.base import CallId, PublicId, Serial, State, UtcDateTime, state_check
+
+
+class EventState(StrEnum):
+    """What became of a raw event."""
+
+    NEW = "NEW"  # stored and answered 2xx; to be consumed
+    CONSUMED = "CONSUMED"  # its facts are in the attempts
+    UNMATCHED = "UNMATCHED"  # speaks of an attempt that is not ours
+    UNREADABLE = "UNREADABLE"  # the adapter could make nothing of it
+
+
+_new = text(f"state = '{EventState.NEW}'")
+
+
+class Event(SQLModel, table=True):
+    """One callback, as it came."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        # A callback sent twice is kept once.
+        UniqueConstraint("provider_id", "dedupe_key"),
+        state_check("state", EventState),
+        # store.events.claim: in the order of arrival.
+        Index("event_new_idx", "id", postgresql_where=_new, sqlite_where=_new),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Serial)
+    provider_id: str = Field(sa_type=PublicId)
+    dedupe_key: str
+    state: str = Field(default=EventState.NEW, sa_type=State)
+    method: str
+    #: What the provider appended to the webhook URL.
+    path: str = ""
+    query: str = ""
+    content_type: str = ""
+    body: bytes = Field(default=b"", sa_type=LargeBinary)
+    attempt_id: str | None = Field(default=None, sa_type=CallId)
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    consumed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    error: str = ""

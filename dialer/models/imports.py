@@ -1,0 +1,87 @@
+"""Imports: CSV files on their way into a list."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Index, text
+from sqlmodel import Field, SQLModel
+
+from dialer.models.base import Json, PublicId, Serial, State, UtcDateTime, state_check
+
+
+class ImportState(StrEnum):
+    """Where an import stands."""
+
+    RUNNING = "RUNNING"  # rows are being read, or wait for a worker
+    DONE = "DONE"  # the whole file was read
+    FAILED = "FAILED"  # the file could not be read on; what was read stays
+
+
+class ImportKind(StrEnum):
+    """What the rows become."""
+
+    CONTACTS = "CONTACTS"
+    DND = "DND"
+
+
+_running = text(f"state = '{ImportState.RUNNING}'")
+
+
+class Import(SQLModel, table=True):
+    """A CSV file on its way into a list. Its counters and offset move in the transaction that writes the rows, so
+    an import goes on exactly where it stood, whatever was killed."""
+
+    __tablename__ = "import"
+    __table_args__ = (
+        state_check("state", ImportState),
+        state_check("kind", ImportKind),
+        # store.imports.claim: running ones whose worker has gone.
+        Index("import_running_idx", "lease_until", postgresql_where=_running, sqlite_where=_running),
+        # store.imports.running_for: is a list still being filled.
+        Index("import_target_id_idx", "target_id", postgresql_where=_running, sqlite_where=_running),
+    )
+
+    id: str = Field(primary_key=True, sa_type=PublicId)
+    account_id: str = Field(foreign_key="account.id", sa_type=PublicId)
+    kind: str = Field(sa_type=State)
+    #: A list's or DND list's id.
+    target_id: str = Field(sa_type=PublicId)
+    file_name: str
+    #: Where the file lies.
+    path: str
+    region: str | None = None
+    state: str = Field(default=ImportState.RUNNING, sa_type=State)
+    #: Bytes.
+    size: int
+    offset: int = 0
+    line: int = 0
+    #: Encoding, delimiter and columns, found out from the first lines.
+    dialect: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    accepted: int = 0
+    duplicate: int = 0
+    invalid: int = 0
+    error: str = ""
+    #: Whoever works on it holds it until then.
+    lease_until: datetime = Field(sa_type=UtcDateTime)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RejectedRow(SQLModel, table=True):
+    """A row that was not taken, and why."""
+
+    __tablename__ = "rejected_row"
+    # store.imports.rejected: a file's bad rows in order.
+    __table_args__ = (Index("rejected_row_import_id_idx", "import_id", "line"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Serial)
+    import_id: str = Field(foreign_key="import.id", sa_type=PublicId)
+    line: int
+    column: str
+    value: str
+    #: `invalid`, `duplicate` …
+    code: str
+    reason: str

@@ -1,0 +1,96 @@
+"""SQL of attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from dialer.lifecycle import ATTEMPT_TRANSITIONS, AttemptState
+from dialer.store import tables
+from dialer.store.tables import AnyRow, Move, Rows, attempt, in_states
+
+AttemptMove = Move[AttemptState]
+
+
+def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert attempts. A second attempt of the same call and number violates the primary key: IntegrityError."""
+    connection.execute(attempt.insert(), rows)
+
+
+def lock(connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
+    """The attempts with these ids, locked in the order of their ids."""
+    rows = connection.execute(
+        sa.select(attempt).where(attempt.c.id.in_(ids)).order_by(attempt.c.id).with_for_update()
+    ).all()
+    return {row.id: row for row in rows}
+
+
+def lock_overdue(connection: Connection, now: datetime, limit: int) -> Rows:
+    """Attempts whose worker did not come back with an answer in time."""
+    return connection.execute(
+        sa.select(attempt)
+        .where(in_states(attempt, {AttemptState.SUBMITTING}), attempt.c.deadline_at < now)
+        .order_by(attempt.c.deadline_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def lock_unsettled(connection: Connection, now: datetime, limit: int) -> Rows:
+    """Attempts that a provider has, or may have, and whose final event did not come in time."""
+    return connection.execute(
+        sa.select(attempt)
+        .where(attempt.c.settle_at.is_not(None), attempt.c.settle_at < now)
+        .order_by(attempt.c.settle_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def dials_since(
+    connection: Connection, account_id: str, numbers: Sequence[str], since: datetime
+) -> dict[str, list[datetime]]:
+    """When each number was dialled since then, over all campaigns of the account; what was not placed does not
+    count."""
+    rows = connection.execute(
+        sa.select(attempt.c.e164, attempt.c.submitted_at)
+        .where(
+            attempt.c.account_id == account_id,
+            attempt.c.e164.in_(numbers),
+            attempt.c.submitted_at > since,
+            attempt.c.state != AttemptState.NOT_PLACED.value,
+        )
+        .order_by(attempt.c.submitted_at)
+    )
+    dials: dict[str, list[datetime]] = {}
+    for e164, at in rows:
+        dials.setdefault(e164, []).append(at)
+    return dials
+
+
+def update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Set columns of locked attempts that stay in their state; every row names the same columns and `_id`."""
+    if rows:
+        columns = [name for name in rows[0] if name != "_id"]
+        connection.execute(
+            attempt.update()
+            .where(attempt.c.id == sa.bindparam("_id"))
+            .values({name: sa.bindparam(name) for name in columns}),
+            rows,
+        )
+
+
+def of_call(connection: Connection, call_id: str) -> Rows:
+    """A call's attempts in order."""
+    return connection.execute(
+        sa.select(attempt).where(attempt.c.call_id == call_id).order_by(attempt.c.number)
+    ).all()
+
+
+def move(connection: Connection, moves: Sequence[AttemptMove], now: datetime) -> None:
+    """Move attempts from state to state; see `tables.move`."""
+    tables.move(connection, attempt, ATTEMPT_TRANSITIONS, moves, now)

@@ -1,0 +1,141 @@
+"""SQL of calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from dialer.lifecycle import CALL_OPEN, CALL_TRANSITIONS, CallState
+from dialer.models.call import OCCUPYING
+from dialer.store import tables
+from dialer.store.tables import AnyRow, Move, Rows, call, in_states
+
+CallMove = Move[CallState]
+
+
+def add_for_campaign(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Insert calls of a campaign; the ids of those whose number the campaign had not taken yet."""
+    if not rows:
+        return set()
+    statement = (
+        tables.insert(connection, call)
+        .on_conflict_do_nothing(
+            index_elements=["campaign_id", "e164"], index_where=sa.text("campaign_id IS NOT NULL")
+        )
+        .returning(call.c.id)
+    )
+    return set(connection.execute(statement, rows).scalars())
+
+
+def lock_due(connection: Connection, campaign_id: str, now: datetime, limit: int) -> Rows:
+    """The campaign's waiting calls that are due, oldest first; those that another holds are skipped."""
+    return connection.execute(
+        sa.select(call)
+        .where(call.c.campaign_id == campaign_id, in_states(call, {CallState.WAITING}), call.c.due_at <= now)
+        .order_by(call.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def lock_released(connection: Connection, ids: Sequence[str]) -> Rows:
+    """Those of `ids` that are released and that no other worker is claiming."""
+    return connection.execute(
+        sa.select(call)
+        .where(call.c.id.in_(ids), in_states(call, {CallState.RELEASED}))
+        .order_by(call.c.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def lock(connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
+    """The calls with these ids, locked in the order of their ids."""
+    rows = connection.execute(
+        sa.select(call).where(call.c.id.in_(ids)).order_by(call.c.id).with_for_update()
+    ).all()
+    return {row.id: row for row in rows}
+
+
+def lock_open(connection: Connection, campaign_id: str, limit: int) -> Rows:
+    """Calls of a campaign that have not been dialled and are not being dialled: what a stop or an end date ends."""
+    return connection.execute(
+        sa.select(call)
+        .where(
+            call.c.campaign_id == campaign_id,
+            in_states(call, CALL_OPEN),
+            in_states(call, {CallState.WAITING, CallState.RELEASED}),
+        )
+        .order_by(call.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def has_open(connection: Connection, campaign_id: str) -> bool:
+    """Whether any call of the campaign has not ended."""
+    found = connection.execute(
+        sa.select(sa.literal(1)).where(call.c.campaign_id == campaign_id, in_states(call, CALL_OPEN)).limit(1)
+    ).first()
+    return found is not None
+
+
+def next_due(connection: Connection, campaign_id: str) -> datetime | None:
+    """When the first waiting call of the campaign is due; None when none waits."""
+    due: datetime | None = connection.execute(
+        sa.select(call.c.due_at)
+        .where(call.c.campaign_id == campaign_id, in_states(call, {CallState.WAITING}))
+        .order_by(call.c.due_at)
+        .limit(1)
+    ).scalar_one_or_none()
+    return due
+
+
+def occupancy(connection: Connection, column: str, value: str) -> int:
+    """Calls at once: released or at a provider, where `column` (`campaign_id`, `account_id`, `provider_id`) is
+    `value`. Counted from the rows, so that it cannot leak."""
+    return connection.execute(
+        sa.select(sa.func.count())
+        .select_from(call)
+        .where(call.c[column] == value, in_states(call, OCCUPYING))
+    ).scalar_one()
+
+
+def count_released(connection: Connection, campaign_id: str) -> int:
+    """The campaign's calls that were released and that no worker has taken yet."""
+    return connection.execute(
+        sa.select(sa.func.count())
+        .select_from(call)
+        .where(call.c.campaign_id == campaign_id, in_states(call, {CallState.RELEASED}))
+    ).scalar_one()
+
+
+def untaken(connection: Connection, rung_before: datetime, limit: int) -> Rows:
+    """Released calls whose last doorbell nobody answered; (id, campaign_id), locked."""
+    return connection.execute(
+        sa.select(call.c.id, call.c.campaign_id)
+        .where(in_states(call, {CallState.RELEASED}), call.c.rung_at < rung_before)
+        .order_by(call.c.rung_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def mark_rung(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    """Note that a doorbell is rung again."""
+    connection.execute(call.update().where(call.c.id.in_(ids)).values(rung_at=now))
+
+
+def move(connection: Connection, moves: Sequence[CallMove], now: datetime) -> None:
+    """Move calls from state to state; see `tables.move`."""
+    tables.move(connection, call, CALL_TRANSITIONS, moves, now)
+
+
+def get(connection: Connection, account_id: str, call_id: str) -> AnyRow | None:
+    """A call of this account."""
+    return connection.execute(
+        sa.select(call).where(call.c.id == call_id, call.c.account_id == account_id)
+    ).one_or_none()
