@@ -252,7 +252,7 @@ def _is_alive(pid: str) -> bool:
 
 
 def _stop_stray(pidfile: Path) -> None:
-    """Asks a server that outlived its starter to exit. It holds the lock, so the id in the file is its own."""
+    """Asks a server that outlived its starter to exit. It holds the lock, so the id is its own."""
     try:
         os.kill(int(pidfile.read_text()), DEATH_SIGNAL)
     except (OSError, ValueError):
