@@ -1,0 +1,1 @@
+"""Telephony providers: the recipe in `base`, one file per kind."""
