@@ -1,0 +1,1 @@
+"""What the engine decides about a campaign: its dates and its message."""
