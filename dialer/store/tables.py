@@ -77,24 +77,35 @@ def move(
     not draw, StaleStateError when a row is no longer where it was (the caller's transaction must then be rolled
     back).
     """
-    batches: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for one in moves:
         if one.to_state not in transitions[one.from_state]:
             raise ValueError(f"a {table.name} cannot go from {one.from_state} to {one.to_state}")
-        row = {"_id": one.id, "_from": one.from_state.value, "state": one.to_state.value, **one.values}
-        batches.setdefault(tuple(sorted(one.values)), []).append(row)
-    for names, rows in batches.items():
-        statement = (
+    _write(
+        connection,
+        table,
+        [
+            {"_id": one.id, "_from": one.from_state.value, "state": one.to_state.value, **one.values}
+            for one in moves
+        ],
+    )
+    record(connection, table.name, moves, now)
+
+
+def _write(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(sorted(row)), []).append(row)
+    for names, batch in alike.items():
+        moved = connection.execute(
             table.update()
             .where(table.c.id == sa.bindparam("_id"), table.c.state == sa.bindparam("_from"))
-            .values({name: sa.bindparam(name) for name in ("state", *names)})
-        )
-        moved = connection.execute(statement, rows).rowcount
-        if moved != len(rows):
+            .values({name: sa.bindparam(name) for name in names if not name.startswith("_")}),
+            batch,
+        ).rowcount
+        if moved != len(batch):
             raise StaleStateError(
-                f"{len(rows) - moved} of {len(rows)} rows of {table.name} were moved by another"
+                f"{len(batch) - moved} of {len(batch)} rows of {table.name} were moved by another"
             )
-    record(connection, table.name, moves, now)
 
 
 def record(connection: Connection, machine: str, moves: Sequence[Move[Any]], now: datetime) -> None:

@@ -1,0 +1,113 @@
+"""The limiter: one Lua call grants a batch of calls from the buckets of campaign, account and provider at once.
+
+Each pace is kept twice. The *release* bucket lets the scheduler hand calls to the workers at the right speed, with
+two seconds' worth of slack so that no worker waits for it. The *send* bucket is asked again in the moment before a
+worker submits, and is the one that I6 rests on: however late, frozen or restarted a worker is, what leaves it in any
+60 seconds is bounded. Its burst is half a second's worth, which leaves the other half of the burst that I6 allows for
+the jitter between the grant and the provider's door.
+
+Redis lost means that every call here raises `redis.RedisError`; callers dial nothing until it is back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+
+#: A 429 halves the pace down to this; every SLOWDOWN_STEP seconds a twentieth of the pace comes back.
+SLOWEST_FACTOR = 0.05
+SLOWDOWN_STEP = 3.0
+#: Longest wait that is told to the caller, in seconds: rates change while running.
+LONGEST_WAIT = 60.0
+
+
+class Stage(StrEnum):
+    """On which side of the queue a call is counted."""
+
+    RELEASE = "release"
+    SEND = "send"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The pace of one campaign, account or provider."""
+
+    #: `campaign`, `account` or `provider`.
+    holder: str
+    id: str
+    calls_per_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """How many calls may go now, and how long to wait for the next (seconds; 0 when all were granted)."""
+
+    calls: int
+    wait: float
+    #: Who stands in the way: `hold`, `campaign`, `account`, `provider`, or nothing.
+    blocker: str | None
+
+
+def burst(stage: Stage, calls_per_minute: int) -> int:
+    """How many calls may leave at once: two seconds' worth released, half a second's worth sent, at least one."""
+    seconds = 2.0 if stage is Stage.RELEASE else 0.5
+    return max(1, math.floor(calls_per_minute / 60 * seconds))
+
+
+class Limiter:
+    """Grants calls, and holds providers. Safe to share between threads."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._take = redis.register_script((files("dialer.pace") / "take.lua").read_text())
+        self._hold = redis.register_script((files("dialer.pace") / "hold.lua").read_text())
+
+    def look(self, stage: Stage, provider_id: str, paces: Sequence[Pace], calls: int) -> Grant:
+        """How many of `calls` would be granted now, without taking them."""
+        return self._ask(stage, provider_id, paces, calls, take=False)
+
+    def take(self, stage: Stage, provider_id: str, paces: Sequence[Pace], calls: int) -> Grant:
+        """Take up to `calls` calls from every bucket at once, or as many as all of them allow."""
+        return self._ask(stage, provider_id, paces, calls, take=True)
+
+    def hold(self, provider_id: str, seconds: float, *, slow_down: bool = True) -> float:
+        """Let nobody call the provider for `seconds`, and halve its pace; seconds that the hold lasts in all.
+
+        A shorter hold never shortens a longer one.
+        """
+        lasts: Any = self._hold(
+            keys=_provider_keys(provider_id),
+            args=[_us(seconds), SLOWEST_FACTOR, _us(SLOWDOWN_STEP), int(slow_down)],
+        )
+        return int(lasts) / 1e6
+
+    def _ask(self, stage: Stage, provider_id: str, paces: Sequence[Pace], calls: int, *, take: bool) -> Grant:
+        keys = [*_provider_keys(provider_id), *(f"pace:{stage}:{pace.holder}:{pace.id}" for pace in paces)]
+        args: list[int | float] = [calls, int(take), _us(SLOWDOWN_STEP)]
+        for pace in paces:
+            args += [
+                60e6 / pace.calls_per_minute,
+                burst(stage, pace.calls_per_minute),
+                int(pace.holder == "provider"),
+            ]
+        answer: Any = self._take(keys=keys, args=args)
+        granted, wait, blocker = (int(number) for number in answer)
+        names = ["hold", *(pace.holder for pace in paces)]
+        return Grant(
+            calls=granted,
+            wait=min(wait / 1e6, LONGEST_WAIT),
+            blocker=names[blocker] if blocker >= 0 else None,
+        )
+
+
+def _provider_keys(provider_id: str) -> list[str]:
+    return [f"pace:hold:{provider_id}", f"pace:slow:{provider_id}"]
+
+
+def _us(seconds: float) -> int:
+    return math.ceil(seconds * 1e6)
