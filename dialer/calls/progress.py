@@ -59,9 +59,9 @@ class FactLike(Protocol):
     @property
     def at(self) -> datetime | None: ...
     @property
-    def duration(self) -> int | None: ...
+    def duration(self) -> float | None: ...
     @property
-    def billsec(self) -> int | None: ...
+    def billsec(self) -> float | None: ...
     @property
     def cost(self) -> Decimal | None: ...
 
@@ -73,8 +73,8 @@ class Standing:
     state: AttemptState
     disposition: Disposition | None = None
     hangup_cause: int | None = None
-    duration: int | None = None
-    billsec: int | None = None
+    duration: float | None = None
+    billsec: float | None = None
     cost: Decimal | None = None
     ringing_at: datetime | None = None
     answered_at: datetime | None = None
@@ -145,7 +145,7 @@ def _ending_strength(ending: tuple[Disposition | None, int | None]) -> tuple[int
     )
 
 
-OrderedT = TypeVar("OrderedT", int, Decimal, datetime)
+OrderedT = TypeVar("OrderedT", float, Decimal, datetime)
 
 
 def _most(one: OrderedT | None, other: OrderedT | None) -> OrderedT | None:

@@ -1,0 +1,226 @@
+"""Phone numbers: read into E.164, placed on the map of time zones, masked for logs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from datetime import UTC, datetime, timedelta
+from functools import cache, lru_cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, ValidationResult
+from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
+from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
+
+from dialer.calls.window import known_zone
+
+LONGEST_INPUT = 40
+
+_SCIENTIFIC = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?[0-9]+[.,]0*", re.ASCII)
+# What people put between digits: blanks, dashes, dots, slashes, brackets. Letters and extensions are no numbers.
+_WRITTEN = re.compile(r"\+?[0-9][0-9\s().\-/\u2010-\u2015\u00a0]*", re.ASCII)
+_DIGITS = re.compile(r"[0-9]+", re.ASCII)
+
+
+class NumberError(ValueError):
+    """A text that is no phone number one can dial; `reason` says why and never repeats the number."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def to_e164(text: str, region: str | None) -> str:
+    """`+79261234567` for a number written in any usual way. Raises `NumberError`.
+
+    With `+` or `00` the number is international. Without, it is first read as a national number of `region`
+    (ISO 3166, e.g. `IN`), then as an international one without its plus; without a region only the latter.
+    """
+    written = text.strip().strip("\u200e\u200f\u202a\u202c\ufeff'\"").strip()
+    _refuse_mangled(written)
+    bare = "".join(_DIGITS.findall(written))
+    if written.startswith("+"):
+        return _valid("+" + bare, None)
+    if region is not None:
+        try:
+            return _valid(bare, region.upper())
+        except NumberError as national:
+            return _international(bare, otherwise=national)
+    return _international(bare, otherwise=None)
+
+
+def digits(e164: str) -> str:
+    """The number without its plus, as several providers want it."""
+    return e164.removeprefix("+")
+
+
+def mask(e164: str, key: bytes) -> str:
+    """`+7926***4567#1f3a9c02`: for logs. The tag tells two numbers apart; without the key it leads nowhere."""
+    tag = hmac.digest(key, e164.encode(), hashlib.sha256).hex()[:8]
+    if len(e164) < 11:
+        # So short that head and tail together would be nearly all of it.
+        return f"{e164[:2]}***#{tag}"
+    return f"{e164[:5]}***{e164[-4:]}#{tag}"
+
+
+def zone_of(e164: str) -> str | None:
+    """The IANA zone of a valid number when there is exactly one it can be, else None.
+
+    Zones of one country that keep the same time count as one.
+    """
+    prefix = e164[1 : 1 + TIMEZONE_LONGEST_PREFIX]
+    code, zones = _of_prefix(prefix)
+    settled = _settle(code, zones)
+    if settled is None or len(_times_in(code)) == 1:
+        return settled
+    # The prefix points to one place of several. That holds for numbers bound to places, not for mobiles.
+    return _settle(code, time_zones_for_number(phonenumbers.parse(e164)))
+
+
+def _refuse_mangled(written: str) -> None:
+    if not written:
+        raise NumberError("The number is empty.")
+    if len(written) > LONGEST_INPUT:
+        raise NumberError("The number is too long.")
+    if _SCIENTIFIC.fullmatch(written):
+        raise NumberError(
+            "The number is in scientific notation, its last digits are lost: export the column as text."
+        )
+    if _DECIMAL.fullmatch(written):
+        raise NumberError(
+            "The number ends in a decimal point, as from a spreadsheet: export the column as text."
+        )
+    if not _WRITTEN.fullmatch(written):
+        raise NumberError("The number holds characters that are not part of a phone number.")
+
+
+def _international(bare: str, otherwise: NumberError | None) -> str:
+    """`bare` with its country code but without a plus, perhaps with `00` before it."""
+    try:
+        return _valid("+" + bare.removeprefix("00"), None)
+    except NumberError as wrong:
+        if otherwise is not None:
+            raise otherwise from None
+        if bare.startswith("00"):
+            raise
+        raise NumberError(
+            f"{wrong.reason} Without a default region it must begin with the country code."
+        ) from None
+
+
+_WHY_NOT_POSSIBLE = {
+    ValidationResult.TOO_SHORT: "The number is too short.",
+    ValidationResult.TOO_LONG: "The number is too long.",
+    ValidationResult.INVALID_COUNTRY_CODE: "The number's country code does not exist.",
+    ValidationResult.INVALID_LENGTH: "The number has a length that its country does not use.",
+    ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "The number lacks its area code.",
+}
+_WHY_NOT_PARSED = {
+    NumberParseException.INVALID_COUNTRY_CODE: "The number's country code does not exist.",
+    NumberParseException.TOO_SHORT_AFTER_IDD: "The number is too short.",
+    NumberParseException.TOO_SHORT_NSN: "The number is too short.",
+    NumberParseException.TOO_LONG: "The number is too long.",
+}
+
+
+def _valid(number: str, region: str | None) -> str:
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except NumberParseException as wrong:
+        raise NumberError(_WHY_NOT_PARSED.get(wrong.error_type, "This is not a phone number.")) from None
+    if phonenumbers.is_valid_number(parsed):
+        return _e164(parsed)
+    why = _WHY_NOT_POSSIBLE.get(phonenumbers.is_possible_number_with_reason(parsed))
+    raise NumberError(why or "No such number is in use in its country.")
+
+
+def _e164(parsed: PhoneNumber) -> str:
+    return str(phonenumbers.format_number(parsed, PhoneNumberFormat.E164))
+
+
+@lru_cache(maxsize=65_536)
+def _of_prefix(prefix: str) -> tuple[int, tuple[str, ...]]:
+    """The country code, and the zones of the longest known prefix."""
+    code = next((int(prefix[:end]) for end in (1, 2, 3) if prefix[:end] in _country_codes()), 0)
+    for end in range(len(prefix), 0, -1):
+        zones = TIMEZONE_DATA.get(prefix[:end])
+        if zones is not None:
+            return code, tuple(zones)
+    return code, ()
+
+
+@lru_cache(maxsize=4096)
+def _settle(code: int, zones: tuple[str, ...]) -> str | None:
+    """The one zone, spelled as in the tz database, that `zones` of a country code come down to.
+
+    phonenumbers names the best known city with about the same time: Paris for Algiers, Bucharest for
+    Kaliningrad, an hour off every summer. So its word is held against the zones that the tz database has for
+    the country; a zone of the country with the same standard time corrects it.
+    """
+    if not zones or UNKNOWN_TIMEZONE in zones or not all(known_zone(zone) for zone in zones):
+        return None
+    own = _zones_in(code)
+    if len(_times_in(code)) == 1:
+        return own[0]
+    times = {_time_kept(zone) for zone in zones}
+    if len(times) != 1:
+        return None
+    if not own:
+        return zones[0]
+    same = [zone for zone in own if _time_kept(zone) in times]
+    if same:
+        return next((zone for zone in zones if zone in same), same[0])
+    near = {_time_kept(zone): zone for zone in own if _winter(zone) == _winter(zones[0])}
+    return next(iter(near.values())) if len(near) == 1 else None
+
+
+@cache
+def _country_codes() -> frozenset[str]:
+    return frozenset(str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+
+
+@cache
+def _zones_in(code: int) -> tuple[str, ...]:
+    """The zones of all countries that share the country code, the main country's first."""
+    by_country = _zones_by_country()
+    return tuple(
+        zone
+        for country in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(code, ())
+        for zone in by_country.get(country, ())
+    )
+
+
+@cache
+def _times_in(code: int) -> frozenset[tuple[timedelta | None, ...]]:
+    return frozenset(_time_kept(zone) for zone in _zones_in(code))
+
+
+@cache
+def _zones_by_country() -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    table = (files("tzdata") / "zoneinfo" / "zone.tab").read_text(encoding="utf-8")
+    for line in table.splitlines():
+        if line and not line.startswith("#"):
+            country, _, zone = line.split("\t")[:3]
+            if known_zone(zone):
+                found[country] = (*found.get(country, ()), zone)
+    return found
+
+
+# Two years that no rule in force today leaves out; past quirks of a zone do not matter for calls to come.
+_SAMPLES = tuple(datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(days=day) for day in range(730))
+
+
+@cache
+def _time_kept(zone: str) -> tuple[timedelta | None, ...]:
+    """What the clocks of a zone do through two years: equal for zones that keep the same time."""
+    info = ZoneInfo(zone)
+    return tuple(at.astimezone(info).utcoffset() for at in _SAMPLES)
+
+
+def _winter(zone: str) -> timedelta | None:
+    return min(offset for offset in _time_kept(zone) if offset is not None)
