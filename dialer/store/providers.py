@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from dialer.store import tables
 from dialer.store.tables import AnyRow, Rows, provider
 
 
@@ -54,3 +56,37 @@ def pause(connection: Connection, provider_id: str, reason: str) -> None:
         .where(provider.c.id == provider_id, provider.c.paused_reason.is_(None))
         .values(paused_reason=reason)
     )
+
+
+def add(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Insert a provider. IntegrityError when there is one of that name."""
+    connection.execute(provider.insert(), dict(row))
+
+
+def named(connection: Connection, name: str) -> AnyRow | None:
+    """The provider of this name."""
+    return connection.execute(sa.select(provider).where(provider.c.name == name)).one_or_none()
+
+
+def every(connection: Connection) -> Rows:
+    """All providers, in the order in which they are tried (for the operator)."""
+    return connection.execute(sa.select(provider).order_by(provider.c.priority, provider.c.name)).all()
+
+
+def update(connection: Connection, provider_id: str, **values: Any) -> None:
+    """Set columns of a provider."""
+    connection.execute(provider.update().where(provider.c.id == provider_id).values(**values))
+
+
+def has_history(connection: Connection, provider_id: str) -> bool:
+    """Whether anything tells of it: attempts and CDRs, events, a campaign that chose it."""
+    for table in (tables.attempt, tables.cdr, tables.event, tables.campaign):
+        column = table.c.provider_id
+        if connection.execute(sa.select(sa.literal(1)).where(column == provider_id).limit(1)).first():
+            return True
+    return False
+
+
+def remove(connection: Connection, provider_id: str) -> None:
+    """Delete a provider that nothing tells of."""
+    connection.execute(provider.delete().where(provider.c.id == provider_id))
