@@ -1,0 +1,163 @@
+"""The sandbox's server: one simulated provider per path, and `/sandbox/…` to steer and question it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from dialer.sandbox.callbacks import Callbacks, Receiver
+from dialer.sandbox.log import CallLog
+from dialer.sandbox.mitto import Mitto
+from dialer.sandbox.wire import OpenProtocol
+
+PROVIDERS = ("mitto",)
+
+
+def make_app(
+    *,
+    time_scale: float = 1.0,
+    log: Path | None = None,
+    callback_url: str | None = None,
+    callback_user: str = "",
+    callback_password: str = "",
+    access_key: str | None = None,
+) -> Starlette:
+    """The sandbox as an ASGI application; serve it with `make_server`, which it needs to reset connections.
+
+    `time_scale` multiplies ring and talk times (0: at once). `callback_url` is where callbacks go until
+    `PUT /sandbox/callbacks/<provider>` says otherwise. `access_key` None accepts any key.
+    """
+    call_log = CallLog(log)
+    callbacks = Callbacks(time_scale)
+    if callback_url:
+        receiver = Receiver(callback_url, callback_user, callback_password)
+        callbacks.receivers = dict.fromkeys(PROVIDERS, receiver)
+
+    async def show_log(request: Request) -> Response:
+        since = request.query_params.get("since", "0")
+        if not (since.isascii() and since.isdigit()):
+            return _bad("since must be the number of a line, as given by next")
+        return Response(call_log.since(int(since)), media_type="application/json")
+
+    async def show_stats(_: Request) -> Response:
+        return JSONResponse(
+            {
+                **call_log.stats(),
+                "time_scale": callbacks.time_scale,
+                "callbacks": {
+                    "delivered": callbacks.delivered,
+                    "waiting": callbacks.waiting,
+                    "failed_tries": callbacks.failed_tries,
+                    "given_up": callbacks.given_up,
+                    "without_receiver": callbacks.without_receiver,
+                },
+            }
+        )
+
+    async def set_callbacks(request: Request) -> Response:
+        provider = request.path_params["provider"]
+        if provider not in PROVIDERS:
+            return _bad(f"the sandbox plays {', '.join(PROVIDERS)} only")
+        given = await _body(request)
+        url = given.get("url")
+        user, password = given.get("user") or "", given.get("password") or ""
+        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+            return _bad("url must be the web address that callbacks go to")
+        if not isinstance(user, str) or not isinstance(password, str):
+            return _bad("user and password must be strings")
+        callbacks.receivers[provider] = Receiver(url, user, password)
+        return JSONResponse({"url": url})
+
+    async def set_settings(request: Request) -> Response:
+        scale = (await _body(request)).get("time_scale")
+        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale < math.inf:
+            return _bad("time_scale must be a number from 0 up")
+        callbacks.time_scale = float(scale)
+        return JSONResponse({"time_scale": callbacks.time_scale})
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        delivering = asyncio.create_task(callbacks.run())
+        try:
+            yield
+        finally:
+            delivering.cancel()
+            with suppress(asyncio.CancelledError):
+                await delivering
+            call_log.close()
+
+    return Starlette(
+        routes=[
+            Mount("/mitto", routes=Mitto(call_log, callbacks, access_key).routes()),
+            Route("/sandbox/log", show_log),
+            Route("/sandbox/stats", show_stats),
+            Route("/sandbox/callbacks/{provider}", set_callbacks, methods=["PUT"]),
+            Route("/sandbox/settings", set_settings, methods=["PUT"]),
+        ],
+        lifespan=lifespan,
+    )
+
+
+def make_server(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
+    """A server for the application; requests that are never to be answered do not hold up its stop."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http=OpenProtocol,
+            ws="none",
+            lifespan="on",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            backlog=4096,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+def run(
+    host: str,
+    port: int,
+    *,
+    time_scale: float = 1.0,
+    log: Path | None = None,
+    callback_url: str | None = None,
+    callback_user: str = "",
+    callback_password: str = "",
+    access_key: str | None = None,
+) -> None:
+    """Serve the sandbox until SIGINT or SIGTERM. See `make_app` for the options."""
+    app = make_app(
+        time_scale=time_scale,
+        log=log,
+        callback_url=callback_url,
+        callback_user=callback_user,
+        callback_password=callback_password,
+        access_key=access_key,
+    )
+    make_server(app, host, port).run()
+
+
+async def _body(request: Request) -> dict[str, object]:
+    try:
+        given = json.loads(await request.body())
+    except ValueError:
+        return {}
+    return given if isinstance(given, dict) else {}
+
+
+def _bad(sentence: str) -> Response:
+    return JSONResponse({"message": sentence}, status_code=400)

@@ -1,0 +1,224 @@
+"""Plays Mitto, strictly by `mitto-platform-api.md`: what the reference does not allow is refused.
+
+The tables here are read off the reference once more, not taken from the adapter: a mistake there must show.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dialer.sandbox.callbacks import Callback, Callbacks
+from dialer.sandbox.log import CallLog
+from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds, talk_seconds
+from dialer.sandbox.wire import Reset, Silence
+
+#: "Application activation" and "Launching the application with repeats".
+REQUIRED = {"reference": str, "sourceAddr": str, "destAddr": str, "scenarioData": str}
+OPTIONAL = {
+    "gender": int,
+    "volume": int,
+    "rate": int,
+    "language": str,
+    "isRepeat": int,
+    **{
+        f"repeat{on}{what}": int
+        for on in ("Busy", "Answered", "Failed", "NoAnswer")
+        for what in ("", "Count", "Int")
+    },
+}
+TYPES = {**REQUIRED, **OPTIONAL}
+RANGES = {
+    "gender": range(1, 3),
+    "volume": range(3),
+    "rate": range(5),
+    "isRepeat": range(2),
+    **{f"repeat{on}": range(2) for on in ("Busy", "Answered", "Failed", "NoAnswer")},
+}
+LANGUAGES = {
+    *("en-US", "en-IN", "en-IE", "en-UA", "en-GB-WLS", "en-NZ", "en-ZA", "ar-AE", "nl-NL", "nl-BE", "da-DK"),
+    *("is-IS", "es-ES", "es-US", "es-MX", "it-IT", "ca-ES", "cmn-CN", "yue-CN", "ko-KR", "de-DE", "de-AT"),
+    *("nb-NO", "pl-PL", "pt-PT", "pt-BR", "ro-RO", "ru-RU", "tr-TR", "cy-GB", "fi-FI", "fr-FR", "fi-CA"),
+    *("fr-BE", "sv-SE", "ja-JP"),
+}
+
+#: `state` and `error` of endCallback. Where the short list of endCallback errors has no word for it, the code is
+#: from "Script execution error codes".
+ENDINGS = {
+    Ending.ANSWERED: (2, 0),
+    Ending.NO_ANSWER: (5, 16),
+    Ending.BUSY: (5, 17),
+    Ending.UNAVAILABLE: (5, 19),
+    Ending.CONGESTION: (5, 34),
+    Ending.REJECTED: (5, 21),
+    Ending.INVALID_NUMBER: (5, 1),
+    Ending.MACHINE: (5, 99),
+    Ending.TTS_FAILURE: (5, 1017),
+}
+TALKED = (Ending.ANSWERED, Ending.MACHINE)
+SECONDS_TO_START = 0.5
+SECONDS_LATE = 60.0
+
+
+class Mitto:
+    """The simulated provider. `access_key` None accepts any key that is not empty."""
+
+    def __init__(self, log: CallLog, callbacks: Callbacks, access_key: str | None) -> None:
+        self._log = log
+        self._callbacks = callbacks
+        self._access_key = access_key
+        self._held_once: set[str] = set()  # numbers that have had their 429
+
+    def routes(self) -> list[Route]:
+        """Below the base URL."""
+        return [
+            Route("/apps/activate", self.activate, methods=["POST"]),
+            Route("/balance", self.balance, methods=["GET"]),
+        ]
+
+    async def activate(self, request: Request) -> Response:
+        """`POST apps/activate`."""
+        key = _access_key(request)
+        raw = await request.body()
+        order, problem = read_order(raw) if self._knows(key) else ({}, "invalidAccessKeyError")
+        if problem is not None:
+            reference, to = (str(order.get(name, ""))[:80] for name in ("reference", "destAddr"))
+            self._log.add("mitto", reference, to, accepted=False, status=problem)
+            return _status(problem)
+        return await self._place(order, key)
+
+    async def balance(self, request: Request) -> Response:
+        """`GET balance`."""
+        if not self._knows(_access_key(request)):
+            return _status("invalidAccessKeyError")
+        return _json({"status": "ok", "personalAccountId": "0000000000", "balance": "100.0"})
+
+    async def _place(self, order: dict[str, Any], key: str) -> Response:
+        reference, to = order["reference"], order["destAddr"]
+        fate = fate_of(to)
+        answer = fate.answer
+        if answer is Answer.TOO_MANY and to in self._held_once:
+            answer = Answer.OK
+        refusal = self._refuse(answer, to)
+        if refusal is not None:
+            status = {429: "HTTP 429", 500: "HTTP 500"}.get(refusal.status_code, "invalidDataError")
+            self._log.add("mitto", reference, to, accepted=False, status=status)
+            return refusal
+        self._log.add("mitto", reference, to, accepted=True, status=answer.value)
+        planned = planned_callbacks(fate, reference, to, key)
+        if fate.delivery is Delivery.EARLY:
+            await self._callbacks.deliver_now(planned)
+        else:
+            self._callbacks.plan(planned)
+        return _reply(answer, order)
+
+    def _refuse(self, answer: Answer, to: str) -> Response | None:
+        if answer is Answer.TOO_MANY:
+            self._held_once.add(to)
+            return Response(status_code=429, headers={"Retry-After": "1"})
+        if answer is Answer.SERVER_ERROR:
+            return Response("Internal Server Error", status_code=500)
+        if answer is Answer.INVALID_DATA:
+            return _status("invalidDataError")
+        return None
+
+    def _knows(self, key: str) -> bool:
+        return bool(key) and (self._access_key is None or secrets.compare_digest(key, self._access_key))
+
+
+def read_order(raw: bytes) -> tuple[dict[str, Any], str | None]:
+    """The body of an activation and None, or what could be read of it and the status that refuses it."""
+    try:
+        order = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}, "requiredJsonError"
+    if not isinstance(order, dict):
+        return {}, "invalidSchemeError"
+    if any(name not in order for name in REQUIRED):
+        return order, "invalidSchemeError"
+    if any(type(value) is not TYPES.get(name) for name, value in order.items()):
+        return order, "invalidSchemeError"  # an unknown name has no type either
+    return order, None if _plausible(order) else "invalidDataError"
+
+
+def planned_callbacks(fate: Fate, reference: str, to: str, key: str) -> Sequence[Callback]:
+    """The callbacks of a call; delays in seconds, each counted from the one before."""
+    if fate.delivery is Delivery.NEVER:
+        return ()
+    state, error = ENDINGS[fate.ending]
+    talk = talk_seconds(to) if fate.ending in TALKED else 0
+    length = ring_seconds(to) + talk + (SECONDS_LATE if fate.delivery is Delivery.LATE else 0.0)
+    start = urlencode({"type": "startCallback", "reference": reference})
+    end = urlencode(
+        {
+            "type": "endCallback",
+            "reference": reference,
+            "state": state,
+            "error": error,
+            "duration": talk,
+            "appKey": key,
+        }
+    )
+    first = Callback("mitto", start, SECONDS_TO_START)
+    last = Callback("mitto", end, length)
+    if fate.delivery is Delivery.BACKWARDS:
+        return (last, first)
+    if fate.delivery is Delivery.DOUBLED:
+        return (first, Callback("mitto", start, 0.0), last, Callback("mitto", end, 0.0))
+    return (first, last)
+
+
+def _plausible(order: dict[str, Any]) -> bool:
+    ranges_kept = all(order[name] in allowed for name, allowed in RANGES.items() if name in order)
+    counts_kept = all(value >= 0 for value in order.values() if isinstance(value, int))
+    return (
+        ranges_kept
+        and counts_kept
+        and bool(order["reference"])
+        and order.get("language", "en-US") in LANGUAGES
+        and _is_number(order["sourceAddr"])
+        and _is_number(order["destAddr"])
+        and all(
+            name and equals
+            for name, equals, _ in (p.partition("=") for p in order["scenarioData"].split("&"))
+        )
+    )
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and 5 <= len(value) <= 15
+
+
+def _access_key(request: Request) -> str:
+    given = request.headers.get("x-authorization") or request.query_params.get("X-Authorization", "")
+    scheme, _, key = given.partition(" ")
+    return key.strip() if scheme == "AccessKey" else ""
+
+
+def _reply(answer: Answer, order: dict[str, Any]) -> Response:
+    if answer is Answer.SILENCE:
+        return Silence()
+    if answer is Answer.RESET:
+        return Reset()
+    if answer is Answer.GARBAGE:
+        return Response("<html><body>It works!", media_type="text/html")
+    if answer is Answer.INTERNAL_ERROR:
+        return _status("rpcError")
+    if order.get("isRepeat") == 1:
+        return _json({"status": "ok", "requestId": secrets.token_hex(16)})
+    return _status("ok")
+
+
+def _status(status: str) -> Response:
+    return _json({"status": status})
+
+
+def _json(body: dict[str, str]) -> Response:
+    return Response(json.dumps(body), media_type="application/json")
