@@ -552,8 +552,9 @@ async def _read(response: httpx.Response) -> Reply:
 
 
 def _interrupted(error: Exception, trace: Trace) -> Verdict:
-    # Only the exception's type: its text holds the URL, and that may hold numbers and credentials.
-    name = type(error).__name__
+    # Only the exception's type: its text holds the URL, and that may hold numbers and credentials. Of its cause,
+    # where there is one: the transport calls almost everything a ConnectTimeout.
+    name = type(error.__cause__ or error).__name__
     if trace.sent:
         return Verdict(Outcome.UNKNOWN, detail=f"sent, but no whole answer came back ({name})")
     if trace.connected:
@@ -568,10 +569,13 @@ def _result(
     if request is not None:
         for value in request.headers.values():
             secrets.extend([value, *value.split()])
+    reference = verdict.provider_reference
+    if verdict.outcome is Outcome.PLACED and not reference:
+        reference = submission.attempt_id  # a provider that gives no reference of its own knows it by ours
     return SubmitResult(
         attempt_id=submission.attempt_id,
         outcome=verdict.outcome,
-        provider_reference=verdict.provider_reference,
+        provider_reference=reference,
         refusal=verdict.refusal,
         disposition=verdict.disposition,
         retry_after=verdict.retry_after,
