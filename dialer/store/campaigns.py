@@ -29,6 +29,14 @@ def add(connection: Connection, row: Mapping[str, Any], dnd_list_ids: Sequence[s
         )
 
 
+def any_due(connection: Connection, now: datetime) -> bool:
+    """Whether any campaign needs attention: a look without a lock."""
+    found = connection.execute(
+        sa.select(sa.literal(1)).where(campaign.c.wake_at.is_not(None), campaign.c.wake_at <= now).limit(1)
+    ).first()
+    return found is not None
+
+
 def claim_due(connection: Connection, now: datetime) -> AnyRow | None:
     """The campaign that needs attention and was served longest ago, locked; one that another scheduler holds is
     skipped."""

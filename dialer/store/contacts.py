@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from dialer.store.tables import AnyRow, Rows, contact
+from dialer.store.tables import AnyRow, Rows, contact, contact_list
 
 
 def after(connection: Connection, list_id: str, position: int, limit: int) -> Rows:
@@ -32,3 +32,10 @@ def at_positions(connection: Connection, places: Sequence[tuple[str, int]]) -> d
         )
         found.update({(row.list_id, row.position): row for row in rows})
     return found
+
+
+def count(connection: Connection, list_id: str) -> int:
+    """How many contacts a list holds."""
+    return connection.execute(
+        sa.select(contact_list.c.contact_count).where(contact_list.c.id == list_id)
+    ).scalar_one()
