@@ -568,7 +568,7 @@ def _result(
     secrets = list(adapter.settings.values())
     if request is not None:
         for value in request.headers.values():
-            secrets.extend([value, *value.split()])
+            secrets.extend([value, value.partition(" ")[2]])  # "Bearer …": the word is no secret, the rest is
     reference = verdict.provider_reference
     if verdict.outcome is Outcome.PLACED and not reference:
         reference = submission.attempt_id  # a provider that gives no reference of its own knows it by ours

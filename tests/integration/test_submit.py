@@ -1,0 +1,698 @@
+"""What became of a submit, case by case, over real sockets: the outcome table of docs/providers.md."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from dialer.http import Trace, make_client, tracing
+from dialer.providers.base import (
+    MAX_REPLY,
+    Outcome,
+    ProviderConfig,
+    ProviderError,
+    ProviderRequest,
+    Refusal,
+    Reply,
+    Submission,
+    SubmitResult,
+    Verdict,
+    check,
+    submit,
+)
+from dialer.providers.mitto import MittoAdapter
+
+KEY = "sEcrEt-key-0815"
+TEXT = "Dear Anna, your code is 48213."
+CALL = Submission("AT123", "+46701112233", "+46850001111", TEXT, None)
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+class Server:
+    """A raw server that counts the whole requests it got."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.got_request = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def read_request(self, reader: asyncio.StreamReader) -> bytes:
+        """The next request; empty when the client has hung up."""
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return b""
+        length = 0
+        for line in head.split(b"\r\n"):
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        request = head + (await reader.readexactly(length) if length else b"")
+        self.requests.append(request)
+        self.got_request.set()
+        return request
+
+
+@asynccontextmanager
+async def serving(
+    handle: Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Server]:
+    server = Server()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        server.connections += 1
+        try:
+            await handle(server, reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            tasks.discard(task)
+            writer.close()
+
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def replying(reply: bytes) -> Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Answers each request with these bytes and keeps the connection open."""
+
+    async def handle(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await server.read_request(reader):
+            writer.write(reply)
+            await writer.drain()
+
+    return handle
+
+
+def http(status: str, body: bytes = b"", headers: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+def said(status: str, http_status: str = "200 OK") -> bytes:
+    return http(http_status, json.dumps({"status": status}).encode(), "Content-Type: application/json\r\n")
+
+
+async def silent(server: Server, reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await server.read_request(reader)
+    await reader.read()  # until the client hangs up
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def adapter(url: str, kind: type[MittoAdapter] = MittoAdapter, **settings: str) -> MittoAdapter:
+    return kind(ProviderConfig("PR1", "north", "mitto", url, {"access_key": KEY, **settings}))
+
+
+@asynccontextmanager
+async def client_of(limit: int = 10, **timeouts: float) -> AsyncIterator[httpx.AsyncClient]:
+    client = make_client(limit)
+    if timeouts:
+        defaults = {"connect": 3.0, "read": 8.0, "write": 8.0, "pool": 5.0}
+        client.timeout = httpx.Timeout(**{**defaults, **timeouts})
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def place(url: str, deadline: float = 5, trace: Trace | None = None, **timeouts: float) -> SubmitResult:
+    async with client_of(**timeouts) as client:
+        return await submit(client, adapter(url), CALL, timeout=deadline, trace=trace)
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port that nobody listens on: bound, so that nobody else takes it, but not listening."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def assert_discreet(result: SubmitResult) -> None:
+    """Neither the detail nor any repr tells the number, the key or the message."""
+    shown = repr(result) + repr(CALL)
+    for private in ("46701112233", "701112233", "46850001111", KEY, "Anna", "48213"):
+        assert private not in shown
+
+
+@pytest.fixture(scope="module")
+def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server's TLS context with a certificate of its own making."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+# --- not sent: may go again ------------------------------------------------------------------------------
+
+
+def test_a_refused_connection_is_not_sent() -> None:
+    async def story() -> SubmitResult:
+        with free_port() as port:
+            return await place(f"http://127.0.0.1:{port}")
+
+    result = asyncio.run(story())
+    assert result.outcome is Outcome.NOT_SENT
+    assert "no connection" in result.detail
+    assert_discreet(result)
+
+
+def test_an_unknown_host_is_not_sent() -> None:
+    # `.invalid` never resolves (RFC 6761), with or without a network.
+    result = asyncio.run(place("http://provider.invalid"))
+    assert result.outcome is Outcome.NOT_SENT
+    assert_discreet(result)
+
+
+def test_a_connect_timeout_is_not_sent() -> None:
+    async def story() -> tuple[SubmitResult, Trace]:
+        # A listener whose backlog is full answers no further SYN: a black hole on loopback.
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            fillers = [socket.socket() for _ in range(4)]
+            for filler in fillers:
+                filler.setblocking(False)
+                filler.connect_ex(full.getsockname())
+            trace = Trace()
+            try:
+                return await place(
+                    f"http://127.0.0.1:{full.getsockname()[1]}", connect=0.3, trace=trace
+                ), trace
+            finally:
+                for filler in fillers:
+                    filler.close()
+
+    result, trace = asyncio.run(story())
+    assert result.outcome is Outcome.NOT_SENT
+    assert not trace.connected
+
+
+def test_a_tls_handshake_that_fails_is_not_sent() -> None:
+    async def story() -> SubmitResult:
+        async def gibberish(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            await writer.drain()
+
+        async with serving(gibberish) as server:
+            return await place(f"https://127.0.0.1:{server.port}")
+
+    result = asyncio.run(story())
+    assert result.outcome is Outcome.NOT_SENT
+    assert_discreet(result)
+
+
+def test_a_certificate_that_nobody_signed_is_not_sent(self_signed: ssl.SSLContext) -> None:
+    async def story() -> tuple[SubmitResult, list[bytes]]:
+        async with serving(replying(said("ok")), tls=self_signed) as server:
+            return await place(f"https://127.0.0.1:{server.port}"), server.requests
+
+    result, requests = asyncio.run(story())
+    assert result.outcome is Outcome.NOT_SENT
+    assert requests == []
+
+
+def test_a_tls_handshake_that_hangs_is_not_sent() -> None:
+    async def story() -> SubmitResult:
+        async def hang(_: Server, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+            await reader.read()
+
+        async with serving(hang) as server:
+            return await place(f"https://127.0.0.1:{server.port}", connect=0.3)
+
+    assert asyncio.run(story()).outcome is Outcome.NOT_SENT
+
+
+def test_waiting_in_vain_for_a_free_connection_is_not_sent() -> None:
+    async def story() -> tuple[SubmitResult, SubmitResult, int]:
+        async with serving(silent) as server, client_of(limit=1, pool=0.3) as client:
+            first = asyncio.create_task(submit(client, adapter(server.url), CALL, timeout=1))
+            await server.got_request.wait()
+            second = await submit(client, adapter(server.url), replace(CALL, attempt_id="AT2"), timeout=5)
+            return await first, second, len(server.requests)
+
+    first, second, requests = asyncio.run(story())
+    assert first.outcome is Outcome.UNKNOWN
+    assert second.outcome is Outcome.NOT_SENT
+    assert requests == 1
+
+
+def test_the_deadline_before_a_connection_is_not_sent() -> None:
+    async def story() -> SubmitResult:
+        async with serving(silent) as server, client_of(limit=1) as client:
+            first = asyncio.create_task(submit(client, adapter(server.url), CALL, timeout=2))
+            await server.got_request.wait()
+            second = await submit(client, adapter(server.url), CALL, timeout=0.2)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            return second
+
+    assert asyncio.run(story()).outcome is Outcome.NOT_SENT
+
+
+# --- unknown: never goes again ---------------------------------------------------------------------------
+
+
+def test_a_reset_after_the_request_is_unknown() -> None:
+    async def story() -> tuple[SubmitResult, int]:
+        async def handle(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.read_request(reader)
+            reset(writer)
+
+        async with serving(handle) as server:
+            return await place(server.url), len(server.requests)
+
+    result, requests = asyncio.run(story())
+    assert result.outcome is Outcome.UNKNOWN
+    assert requests == 1
+    assert_discreet(result)
+
+
+def test_a_clean_close_instead_of_a_reply_is_unknown() -> None:
+    async def story() -> SubmitResult:
+        async def handle(server: Server, reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+            await server.read_request(reader)
+
+        async with serving(handle) as server:
+            return await place(server.url)
+
+    assert asyncio.run(story()).outcome is Outcome.UNKNOWN
+
+
+class GetAdapter(MittoAdapter):
+    """Places calls with a GET, as some providers do."""
+
+    def build_request(self, submission: Submission) -> ProviderRequest:
+        return ProviderRequest("GET", "call", params={"to": submission.to, "ref": submission.attempt_id})
+
+
+@pytest.mark.parametrize("kind", [MittoAdapter, GetAdapter], ids=["POST", "GET"])
+def test_a_reused_connection_that_breaks_is_unknown_and_nothing_is_sent_again(
+    kind: type[MittoAdapter],
+) -> None:
+    """A GET too: aiohttp would send it again by itself."""
+
+    async def story() -> tuple[SubmitResult, SubmitResult, Server]:
+        async def handle(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.read_request(reader)
+            writer.write(said("ok"))
+            await writer.drain()
+            await server.read_request(reader)
+            reset(writer)
+
+        async with serving(handle) as server, client_of() as client:
+            first = await submit(client, adapter(server.url, kind), CALL, timeout=5)
+            second = await submit(client, adapter(server.url, kind), CALL, timeout=5)
+            return first, second, server
+
+    first, second, server = asyncio.run(story())
+    assert first.outcome is Outcome.PLACED
+    assert second.outcome is Outcome.UNKNOWN
+    assert len(server.requests) == 2
+    assert_discreet(second)
+
+
+def test_a_reply_that_does_not_come_is_unknown() -> None:
+    async def story() -> SubmitResult:
+        async with serving(silent) as server:
+            return await place(server.url, read=0.3)
+
+    result = asyncio.run(story())
+    assert result.outcome is Outcome.UNKNOWN
+    assert_discreet(result)
+
+
+def test_a_reply_that_drips_past_the_deadline_is_unknown() -> None:
+    async def story() -> SubmitResult:
+        async def drip(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.read_request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while True:  # never silent for as long as the read timeout
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+        async with serving(drip) as server:
+            return await place(server.url, deadline=0.4)
+
+    assert asyncio.run(story()).outcome is Outcome.UNKNOWN
+
+
+def test_a_truncated_body_is_unknown() -> None:
+    async def story() -> SubmitResult:
+        async def handle(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await server.read_request(reader)
+            writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"status":"ok"}')
+            await writer.drain()
+
+        async with serving(handle) as server:
+            return await place(server.url)
+
+    assert asyncio.run(story()).outcome is Outcome.UNKNOWN
+
+
+UNKNOWN_REPLIES = {
+    "500": http("500 Internal Server Error"),
+    "502 with a page": http("502 Bad Gateway", b"<html>bad gateway</html>"),
+    "503 with Retry-After": http("503 Service Unavailable", b"", "Retry-After: 5\r\n"),
+    "500 that says ok": said("ok", "500 Internal Server Error"),
+    "408": http("408 Request Timeout"),
+    "redirect": http("302 Found", b"", "Location: /elsewhere\r\n"),
+    "nothing under 200": http("200 OK"),
+    "garbage under 200": http("200 OK", b"\x00\xff\xfe garbage"),
+    "a page under 200": http("200 OK", b"<html>It works!</html>"),
+    "a list under 200": http("200 OK", b'["ok"]'),
+    "a status that is no string": http("200 OK", b'{"status": ["ok"]}'),
+    "a status that is not documented": said("prettyGood"),
+    "204": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "an internal error under 200": said("rpcError"),
+    "an internal error under 400": said("rpcError", "400 Bad Request"),
+    "ok under 400": said("ok", "400 Bad Request"),
+    "no HTTP at all": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "deeply nested JSON": http("200 OK", b"[" * 100_000),
+    "a reply longer than we read": http("200 OK", b'{"status":"ok","x":"' + b"x" * (MAX_REPLY + 10) + b'"}'),
+}
+
+
+@pytest.mark.parametrize("reply", UNKNOWN_REPLIES.values(), ids=UNKNOWN_REPLIES.keys())
+def test_an_answer_that_decides_nothing_is_unknown_and_asked_for_once(reply: bytes) -> None:
+    async def story() -> tuple[SubmitResult, int]:
+        async with serving(replying(reply)) as server:
+            return await place(server.url), len(server.requests)
+
+    result, requests = asyncio.run(story())
+    assert result.outcome is Outcome.UNKNOWN
+    assert result.detail
+    assert requests == 1
+    assert_discreet(result)
+
+
+# --- answers that decide ---------------------------------------------------------------------------------
+
+
+def reply_to(reply: bytes, kind: type[MittoAdapter] = MittoAdapter) -> SubmitResult:
+    async def story() -> SubmitResult:
+        async with serving(replying(reply)) as server, client_of() as client:
+            return await submit(client, adapter(server.url, kind), CALL, timeout=5)
+
+    return asyncio.run(story())
+
+
+def test_ok_is_placed_under_our_own_reference() -> None:
+    result = reply_to(said("ok"))
+    assert result == SubmitResult("AT123", Outcome.PLACED, provider_reference="AT123")
+
+
+def test_ok_with_a_request_id_is_placed_under_that() -> None:
+    result = reply_to(http("200 OK", b'{"status":"ok","requestId":"37b873131de218352d63f980cb71b41b"}'))
+    assert result.outcome is Outcome.PLACED
+    assert result.provider_reference == "37b873131de218352d63f980cb71b41b"
+
+
+def test_a_megabyte_of_reply_is_still_read() -> None:
+    body = b'{"status":"ok","x":"' + b"x" * (MAX_REPLY - 100) + b'"}'
+    assert reply_to(http("200 OK", body)).outcome is Outcome.PLACED
+
+
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "403 Forbidden"])
+def test_a_documented_error_is_a_refusal_whatever_the_status(status: str) -> None:
+    result = reply_to(said("invalidAccessKeyError", status))
+    assert (result.outcome, result.refusal) == (Outcome.REFUSED, Refusal.PROVIDER)
+    assert "invalidAccessKeyError" in result.detail
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [
+        ("401 Unauthorized", Refusal.PROVIDER),
+        ("404 Not Found", Refusal.PROVIDER),
+        ("422 No", Refusal.BAD_REQUEST),
+    ],
+)
+def test_a_4xx_without_a_word_is_refused_by_its_status(status: str, refusal: Refusal) -> None:
+    result = reply_to(http(status, b"<html>no</html>"))
+    assert (result.outcome, result.refusal) == (Outcome.REFUSED, refusal)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Retry-After: 7\r\n", 7.0),
+        ("", None),
+        ("Retry-After: soon\r\n", None),
+        ("Retry-After: 99999\r\n", 3600.0),
+    ],
+)
+def test_429_is_not_processed_and_says_how_long_to_wait(header: str, expected: float | None) -> None:
+    result = reply_to(http("429 Too Many Requests", b"slow down", header))
+    assert result.outcome is Outcome.NOT_PROCESSED
+    assert result.retry_after == expected
+
+
+def test_429_may_name_a_date() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    result = reply_to(http("429 Too Many Requests", b"", f"Retry-After: {date}\r\n"))
+    assert result.retry_after == pytest.approx(100, abs=60)
+
+
+def test_429_counts_even_when_its_body_never_ends() -> None:
+    result = reply_to(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 1000\r\nRetry-After: 3\r\n\r\nslow")
+    assert (result.outcome, result.retry_after) == (Outcome.NOT_PROCESSED, 3.0)
+
+
+class TalkativeAdapter(MittoAdapter):
+    """Passes on whatever the provider says."""
+
+    def read_reply(self, reply: Reply) -> Verdict:
+        return Verdict(Outcome.REFUSED, refusal=Refusal.BAD_NUMBER, detail=reply.body.decode())
+
+
+def test_what_the_provider_echoes_is_scrubbed() -> None:
+    echo = (
+        f"key {KEY} cannot call +46 70 111 22 33 or 46701112233 from 46850001111 with '{TEXT}' or 48213 (E17)"
+    )
+    result = reply_to(http("400 Bad Request", echo.encode()), TalkativeAdapter)
+    assert_discreet(result)
+    assert "46 70" not in result.detail
+    assert "cannot call" in result.detail
+    assert "(E17)" in result.detail
+
+
+# --- bugs of an adapter, cancellation, logs ---------------------------------------------------------------
+
+
+class BrokenReader(MittoAdapter):
+    def read_reply(self, reply: Reply) -> Verdict:
+        raise KeyError(TEXT)
+
+
+class BrokenBuilder(MittoAdapter):
+    def build_request(self, submission: Submission) -> ProviderRequest:
+        raise KeyError(submission.to)
+
+
+def test_a_bug_while_reading_the_reply_is_unknown() -> None:
+    result = reply_to(said("ok"), BrokenReader)
+    assert result.outcome is Outcome.UNKNOWN
+    assert_discreet(result)
+
+
+def test_a_bug_while_building_the_request_is_refused_and_nothing_is_sent() -> None:
+    async def story() -> tuple[SubmitResult, int]:
+        async with serving(replying(said("ok"))) as server, client_of() as client:
+            result = await submit(client, adapter(server.url, BrokenBuilder), CALL, timeout=5)
+            return result, server.connections
+
+    result, connections = asyncio.run(story())
+    assert (result.outcome, result.refusal) == (Outcome.REFUSED, Refusal.BAD_REQUEST)
+    assert connections == 0
+    assert_discreet(result)
+
+
+def test_a_credential_that_no_header_can_hold_is_refused_and_nothing_is_sent() -> None:
+    async def story() -> tuple[SubmitResult, int]:
+        async with serving(replying(said("ok"))) as server, client_of() as client:
+            broken = adapter(server.url, access_key="two\nlines")
+            return await submit(client, broken, CALL, timeout=5), server.connections
+
+    result, connections = asyncio.run(story())
+    assert (result.outcome, result.refusal) == (Outcome.REFUSED, Refusal.PROVIDER)
+    assert connections == 0
+
+
+def test_a_cancelled_submit_tells_through_its_trace_that_it_had_been_sent() -> None:
+    async def story() -> Trace:
+        async with serving(silent) as server, client_of() as client:
+            trace = Trace()
+            task = asyncio.create_task(submit(client, adapter(server.url), CALL, timeout=5, trace=trace))
+            await server.got_request.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return trace
+
+    assert asyncio.run(story()) == Trace(sent=True, connected=True)
+
+
+def test_a_cancelled_submit_tells_through_its_trace_that_nothing_had_been_sent() -> None:
+    async def story() -> Trace:
+        connected = asyncio.Event()
+
+        async def hang(_: Server, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+            connected.set()
+            await reader.read()
+
+        async with serving(hang) as server, client_of() as client:
+            trace = Trace()
+            tls = adapter(f"https://127.0.0.1:{server.port}")
+            task = asyncio.create_task(submit(client, tls, CALL, timeout=5, trace=trace))
+            await connected.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return trace
+
+    assert asyncio.run(story()) == Trace(sent=False, connected=False)
+
+
+def test_traces_of_concurrent_requests_do_not_mix() -> None:
+    async def story() -> list[Outcome]:
+        async with serving(silent) as server, client_of(read=0.5) as client:
+            with free_port() as port:
+                dead, alive = adapter(f"http://127.0.0.1:{port}"), adapter(server.url)
+                results = await asyncio.gather(
+                    *(submit(client, dead if i % 2 else alive, CALL, timeout=5) for i in range(10))
+                )
+        return [result.outcome for result in results]
+
+    assert asyncio.run(story()) == [Outcome.UNKNOWN, Outcome.NOT_SENT] * 5
+
+
+def test_no_url_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    assert reply_to(http("500 Oops"), GetAdapter).outcome is Outcome.UNKNOWN
+    assert "46701112233" not in caplog.text
+
+
+def test_cookies_of_one_account_do_not_ride_along_with_another() -> None:
+    async def story() -> list[bytes]:
+        reply = http("200 OK", b'{"status":"ok"}', "Set-Cookie: session=north; Path=/\r\n")
+        async with serving(replying(reply)) as server, client_of() as client:
+            await submit(client, adapter(server.url), CALL, timeout=5)
+            await submit(client, adapter(server.url), CALL, timeout=5)
+            return server.requests
+
+    first, second = asyncio.run(story())
+    assert b"cookie" not in first.lower()
+    assert b"cookie" not in second.lower()
+
+
+def test_a_trace_serves_one_request() -> None:
+    async def story() -> int:
+        async with serving(replying(said("ok"))) as server, client_of() as client:
+            with tracing(Trace()):
+                await client.get(server.url)
+                with pytest.raises(RuntimeError, match="twice"):
+                    await client.get(server.url)
+            return len(server.requests)
+
+    assert asyncio.run(story()) == 1
+
+
+# --- the account's check ---------------------------------------------------------------------------------
+
+
+def checked(reply: bytes) -> str:
+    async def story() -> str:
+        async with serving(replying(reply)) as server, client_of() as client:
+            return await check(client, adapter(server.url))
+
+    return asyncio.run(story())
+
+
+def test_a_working_account_tells_its_balance() -> None:
+    assert "100.0" in checked(http("200 OK", b'{"personalAccountId": "0000000000", "balance": "100.0"}'))
+
+
+@pytest.mark.parametrize(
+    ("reply", "mend"),
+    [
+        (said("invalidAccessKeyError"), "set access_key"),
+        (said("prohibitedForAppError"), "prohibitedForAppError"),
+        (http("404 Not Found", b"<html>"), "HTTP 404"),
+        (http("200 OK", b"<html>"), "--base-url"),
+    ],
+)
+def test_an_account_that_does_not_work_is_a_sentence_with_the_mend(reply: bytes, mend: str) -> None:
+    with pytest.raises(ProviderError, match=mend) as caught:
+        checked(reply)
+    assert KEY not in str(caught.value)
+
+
+def test_an_unreachable_provider_is_a_sentence_with_the_mend() -> None:
+    async def story() -> None:
+        async with client_of() as client:
+            with free_port() as port:
+                await check(client, adapter(f"http://127.0.0.1:{port}"))
+
+    with pytest.raises(ProviderError, match="could not be reached at 127"):
+        asyncio.run(story())
