@@ -22,7 +22,7 @@ LONGEST_INPUT = 40
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?[0-9]+[.,]0*", re.ASCII)
 # What people put between digits: blanks, dashes, dots, slashes, brackets. Letters and extensions are no numbers.
-_WRITTEN = re.compile(r"\+?[0-9][0-9\s().\-/\u2010-\u2015\u00a0]*", re.ASCII)
+_WRITTEN = re.compile(r"\+?[\s(]*[0-9][0-9\s().\-/\u2010-\u2015\u00a0]*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 
 
