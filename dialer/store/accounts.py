@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from dialer.store.tables import AnyRow, account
+from dialer.store.tables import AnyRow, Rows, account
+
+
+def add(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Insert an account. IntegrityError when there is one of that name."""
+    connection.execute(account.insert(), dict(row))
 
 
 def with_id(connection: Connection, account_id: str) -> AnyRow | None:
@@ -15,10 +21,25 @@ def with_id(connection: Connection, account_id: str) -> AnyRow | None:
     return connection.execute(sa.select(account).where(account.c.id == account_id)).one_or_none()
 
 
+def named(connection: Connection, name: str) -> AnyRow | None:
+    """The account of this name."""
+    return connection.execute(sa.select(account).where(account.c.name == name)).one_or_none()
+
+
 def with_ids(connection: Connection, ids: Iterable[str]) -> dict[str, AnyRow]:
     """Accounts by id."""
     rows = connection.execute(sa.select(account).where(account.c.id.in_(list(ids)))).all()
     return {row.id: row for row in rows}
+
+
+def every(connection: Connection) -> Rows:
+    """All accounts by name (for the operator)."""
+    return connection.execute(sa.select(account).order_by(account.c.name)).all()
+
+
+def update(connection: Connection, account_id: str, **values: Any) -> None:
+    """Set columns of an account."""
+    connection.execute(account.update().where(account.c.id == account_id).values(**values))
 
 
 def lock(connection: Connection, account_id: str) -> None:

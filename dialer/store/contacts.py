@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from dialer.store.tables import AnyRow, Rows, contact, contact_list
+from dialer import ids
+from dialer.lifecycle import CampaignState
+from dialer.store.tables import AnyRow, Rows, campaign, contact, contact_list, insert, list_field
+
+#: Numbers looked up in one statement.
+BATCH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """A contact as it will stand in a list; `fields` holds no empty value."""
+
+    e164: str = field(repr=False)
+    name: str = field(default="", repr=False)
+    fields: dict[str, str] = field(default_factory=dict, repr=False)
+    time_zone: str | None = None
+    language: str | None = None
 
 
 def after(connection: Connection, list_id: str, position: int, limit: int) -> Rows:
@@ -36,6 +56,121 @@ def at_positions(connection: Connection, places: Sequence[tuple[str, int]]) -> d
 
 def count(connection: Connection, list_id: str) -> int:
     """How many contacts a list holds."""
-    return connection.execute(
+    counted: int = connection.execute(
         sa.select(contact_list.c.contact_count).where(contact_list.c.id == list_id)
     ).scalar_one()
+    return counted
+
+
+def add_list(connection: Connection, account_id: str, name: str, now: datetime) -> str:
+    """A new list's id. IntegrityError when the account has one of that name."""
+    list_id = ids.list_id()
+    connection.execute(
+        contact_list.insert(), {"id": list_id, "account_id": account_id, "name": name, "created_at": now}
+    )
+    return list_id
+
+
+def get_list(connection: Connection, account_id: str, list_id: str) -> AnyRow | None:
+    """A list of this account."""
+    return connection.execute(
+        sa.select(contact_list).where(contact_list.c.id == list_id, contact_list.c.account_id == account_id)
+    ).one_or_none()
+
+
+def list_named(connection: Connection, account_id: str, name: str) -> AnyRow | None:
+    """The account's list of this name."""
+    return connection.execute(
+        sa.select(contact_list).where(contact_list.c.account_id == account_id, contact_list.c.name == name)
+    ).one_or_none()
+
+
+def field_counts(connection: Connection, list_id: str) -> dict[str, int]:
+    """How many contacts of a list carry each field."""
+    rows = connection.execute(
+        sa.select(list_field.c.name, list_field.c.contacts).where(list_field.c.list_id == list_id)
+    )
+    return {row.name: row.contacts for row in rows}
+
+
+def add(connection: Connection, list_id: str, contacts: Sequence[NewContact], now: datetime) -> list[bool]:
+    """Append contacts to a list; for each, whether its number is new there.
+
+    Holds the list's row until the transaction ends, so that positions become visible in order. Running campaigns
+    that dial the list are woken.
+    """
+    # Campaigns that point to the list are made meanwhile without waiting: FOR NO KEY UPDATE.
+    held = connection.execute(
+        sa.select(contact_list).where(contact_list.c.id == list_id).with_for_update(key_share=True)
+    ).one()
+    present = _present(connection, list_id, [one.e164 for one in contacts])
+    new: list[bool] = []
+    rows: list[dict[str, Any]] = []
+    carried: Counter[str] = Counter()
+    for one in contacts:
+        new.append(one.e164 not in present)
+        if one.e164 in present:
+            continue
+        present.add(one.e164)
+        carried.update(name for name, value in one.fields.items() if value)
+        rows.append(
+            {
+                "list_id": list_id,
+                "position": held.last_position + len(rows) + 1,
+                "e164": one.e164,
+                "name": one.name,
+                "fields": one.fields,
+                "time_zone": one.time_zone,
+                "language": one.language,
+            }
+        )
+    if rows:
+        connection.execute(contact.insert(), rows)
+        connection.execute(
+            contact_list.update()
+            .where(contact_list.c.id == list_id)
+            .values(
+                last_position=held.last_position + len(rows),
+                contact_count=contact_list.c.contact_count + len(rows),
+            )
+        )
+        _count_fields(connection, list_id, carried)
+        _wake_campaigns(connection, list_id, now)
+    return new
+
+
+def _present(connection: Connection, list_id: str, numbers: Sequence[str]) -> set[str]:
+    present: set[str] = set()
+    for start in range(0, len(numbers), BATCH):
+        present.update(
+            connection.execute(
+                sa.select(contact.c.e164).where(
+                    contact.c.list_id == list_id, contact.c.e164.in_(numbers[start : start + BATCH])
+                )
+            ).scalars()
+        )
+    return present
+
+
+def _count_fields(connection: Connection, list_id: str, carried: Counter[str]) -> None:
+    if carried:
+        statement = insert(connection, list_field)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["list_id", "name"],
+                set_={"contacts": list_field.c.contacts + statement.excluded.contacts},
+            ),
+            [{"list_id": list_id, "name": name, "contacts": carried[name]} for name in sorted(carried)],
+        )
+
+
+def _wake_campaigns(connection: Connection, list_id: str, now: datetime) -> None:
+    connection.execute(
+        campaign.update()
+        .where(
+            campaign.c.list_id == list_id,
+            campaign.c.state == CampaignState.RUNNING.value,
+            campaign.c.wake_at > now,
+        )
+        .values(wake_at=now)
+    )
