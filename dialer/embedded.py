@@ -19,6 +19,8 @@ from typing import IO, Self
 from urllib.parse import quote
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from dialer import tether
 from dialer.settings import Settings, private_folder
@@ -44,7 +46,8 @@ class EmbeddedServer:
         self.data = data
         self.socket = socket
         self._process: subprocess.Popen[bytes] | None = None
-        self._lock: IO[str] | None = None
+        self._ours: IO[str] | None = None  # says who started it; closes with this process
+        self._servers: IO[str] | None = None  # inherited by the server; closes when both are gone
 
     @classmethod
     def of(cls, settings: Settings) -> EmbeddedServer:
@@ -66,12 +69,14 @@ class EmbeddedServer:
         return self._process is not None and self._process.poll() is None
 
     def prepare(self) -> None:
-        """Makes the folders, takes the lock and clears what a killed server left. May be called again."""
+        """Makes the folders, takes the locks and clears what a killed server left. May be called again."""
         private_folder(self.data)
         private_folder(self.socket.parent)
-        if self._lock is None:
-            self._lock = _take_lock(self.data / "lock")
-        # Whoever holds the lock is alone: a socket that is still there was left by a server that was killed.
+        if self._ours is None:
+            self._ours = _take_starters_lock(self.data / "starter.lock")
+        if self._servers is None:
+            self._servers = _take_servers_lock(self.data / "server.lock", self.data / "server.pid")
+        # Whoever holds both locks is alone: a socket that is still there was left by a server that was killed.
         self.socket.unlink(missing_ok=True)
 
     def command(self) -> list[str]:
@@ -81,8 +86,8 @@ class EmbeddedServer:
     def lock_fd(self) -> int:
         """The lock's file, for the server to inherit: the lock holds until the server itself is gone."""
         self.prepare()
-        assert self._lock is not None  # noqa: S101 - narrows the type
-        return self._lock.fileno()
+        assert self._servers is not None  # noqa: S101 - narrows the type
+        return self._servers.fileno()
 
     def start(self) -> None:
         """Starts the server without waiting for it. `EmbeddedServerError` when it is missing or already runs.
@@ -119,7 +124,7 @@ class EmbeddedServer:
             time.sleep(_LOOK_EVERY)
 
     def stop(self, timeout: float = STOP_WITHIN) -> None:
-        """Lets the server save and exit, kills it after `timeout` seconds, and gives the lock back."""
+        """Lets the server save and exit, kills it after `timeout` seconds, and gives the locks back."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -129,9 +134,10 @@ class EmbeddedServer:
                 self._process.wait()
             self._process = None
             self.socket.unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        for lock in (self._servers, self._ours):
+            if lock is not None:
+                lock.close()
+        self._servers = self._ours = None
 
     def __enter__(self) -> Self:
         try:
@@ -149,7 +155,8 @@ class EmbeddedServer:
 
     def answers(self) -> bool:
         """Whether it serves commands now."""
-        client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1)
+        # Without redis-py's own retries, which would take seconds to say no.
+        client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1, retry=Retry(NoBackoff(), 0))
         try:
             return bool(client.ping())
         except redis.RedisError:
@@ -209,25 +216,36 @@ def _arguments(data: Path, socket: Path) -> list[str]:
     return [part for name, value in options.items() for part in (f"--{name}", value)]
 
 
-def _take_lock(path: Path) -> IO[str]:
-    """The lock of a home, held by the starter and by the server itself; the file names the starter."""
+def _take_starters_lock(path: Path) -> IO[str]:
+    """Held by the process that starts the server, and named after it, for as long as that process lives."""
     lock = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the server runs
-    deadline = time.monotonic() + STOP_WITHIN
-    while not _lock_now(lock):
+    if not _lock_now(lock):
         lock.seek(0)
-        starter = lock.read().strip()
-        if _is_alive(starter) or time.monotonic() > deadline:
-            lock.close()
-            raise EmbeddedServerError(
-                f"An embedded server already runs in {path.parent}, started by process {starter or '?'}: "
-                "stop that one, or give this one a DIALER_HOME of its own."
-            )
-        # Its starter was killed and it is on its way out, or has to be told where no death signal exists.
-        _stop_stray(path.with_name("server.pid"))
-        time.sleep(_LOOK_EVERY)
+        starter = lock.read().strip() or "?"
+        lock.close()
+        raise EmbeddedServerError(
+            f"An embedded server already runs in {path.parent}, started by process {starter}: stop that one, or "
+            "give this one a DIALER_HOME of its own."
+        )
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
+    return lock
+
+
+def _take_servers_lock(path: Path, pidfile: Path) -> IO[str]:
+    """Held by the server. Where its starter was killed, it is on its way out, or has to be told to go."""
+    lock = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held as long as the server runs
+    deadline = time.monotonic() + STOP_WITHIN
+    while not _lock_now(lock):
+        if time.monotonic() > deadline:
+            lock.close()
+            raise EmbeddedServerError(
+                f"The embedded server that a killed process left in {path.parent} does not stop: end it by hand, "
+                f"its process id is in {pidfile}."
+            )
+        _stop_stray(pidfile)
+        time.sleep(_LOOK_EVERY)
     return lock
 
 
@@ -236,18 +254,6 @@ def _lock_now(lock: IO[str]) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    return True
-
-
-def _is_alive(pid: str) -> bool:
-    if not pid.isdecimal():
-        return True  # just taken, not yet signed
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
     return True
 
 

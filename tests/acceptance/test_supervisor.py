@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -130,8 +131,9 @@ def house(tmp_path: Path) -> Iterator[House]:
         if process.stderr is not None:
             process.stderr.close()
     for pid in house.seen:
-        if is_alive(pid) and str(house.child) in psutil.Process(pid).cmdline():
-            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if str(house.child) in psutil.Process(pid).cmdline():
+                os.kill(pid, signal.SIGKILL)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
