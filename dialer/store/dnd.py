@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -120,3 +120,13 @@ def count_numbers(connection: Connection, dnd_list_id: str) -> int:
     return connection.execute(
         sa.select(sa.func.count()).select_from(dnd_number).where(dnd_number.c.dnd_list_id == dnd_list_id)
     ).scalar_one()
+
+
+def global_lists(connection: Connection, account_ids: Iterable[str]) -> dict[str, list[str]]:
+    """The ids of the global DND lists by account."""
+    rows = connection.execute(
+        sa.select(dnd_list.c.account_id, dnd_list.c.id).where(
+            dnd_list.c.account_id.in_(list(account_ids)), dnd_list.c.is_global
+        )
+    )
+    return {account_id: [dnd_list_id] for account_id, dnd_list_id in rows}

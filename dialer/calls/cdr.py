@@ -1,0 +1,87 @@
+"""What a CDR holds: pure functions from attempts and calls to its row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from dialer.lifecycle import DIAL_STATUS, DialStatus, Disposition
+from dialer.store.tables import AnyRow
+
+#: Columns that a later word of the provider may still better.
+_BETTERED = ("hangup_cause", "duration", "billsec", "cost", "answered_at", "ended_at")
+
+
+def of_attempt(
+    attempt: AnyRow,
+    call: AnyRow,
+    campaign: AnyRow | None,
+    disposition: Disposition,
+    learned: Mapping[str, Any],
+    now: datetime,
+) -> dict[str, Any]:
+    """The CDR of an attempt that ended so; `learned` are columns of the attempt newer than its row."""
+    known = {name: learned.get(name, getattr(attempt, name)) for name in _BETTERED}
+    return {
+        **_of_call(call, campaign),
+        **known,
+        "attempt_id": attempt.id,
+        "provider_id": attempt.provider_id,
+        "provider_reference": attempt.provider_reference,
+        "caller_id": attempt.caller_id,
+        "disposition": disposition.value,
+        "dial_status": DIAL_STATUS[disposition].value,
+        "dialled_at": attempt.submitted_at,
+        "answered_at": _answered_at(disposition, known),
+        "ended_at": known["ended_at"] or now,
+        "call_date": known["ended_at"] or now,
+    }
+
+
+def of_suppressed(call: Any, campaign: AnyRow | None, now: datetime) -> dict[str, Any]:
+    """The CDR of a number that a DND list kept from being dialled. `call` has a call's columns as attributes."""
+    return {
+        **_of_call(call, campaign),
+        **dict.fromkeys(_BETTERED),
+        "attempt_id": None,
+        "provider_id": None,
+        "provider_reference": None,
+        "caller_id": campaign.caller_id if campaign is not None else "",
+        "disposition": None,
+        "dial_status": DialStatus.DND.value,
+        "dialled_at": None,
+        "call_date": now,
+    }
+
+
+def correction(disposition: Disposition, learned: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a CDR that a later word of the provider changes."""
+    return {
+        **{name: learned[name] for name in _BETTERED if learned.get(name) is not None},
+        "disposition": disposition.value,
+        "dial_status": DIAL_STATUS[disposition].value,
+    }
+
+
+def _of_call(call: Any, campaign: AnyRow | None) -> dict[str, Any]:
+    return {
+        "account_id": call.account_id,
+        "campaign_id": call.campaign_id,
+        "list_id": call.list_id,
+        "call_id": call.id,
+        "kind": call.kind,
+        "campaign_type": campaign.type if campaign is not None else None,
+        "e164": call.e164,
+        "dtmf_inputs": "",
+    }
+
+
+def _answered_at(disposition: Disposition, known: Mapping[str, Any]) -> datetime | None:
+    """When it was answered: told, or the end less the seconds talked."""
+    if known["answered_at"] is not None or DIAL_STATUS[disposition] is not DialStatus.ANSWER:
+        answered: datetime | None = known["answered_at"]
+        return answered
+    talked = known["billsec"] if known["billsec"] is not None else known["duration"]
+    ended: datetime | None = known["ended_at"]
+    return ended - timedelta(seconds=talked) if ended is not None and talked is not None else ended

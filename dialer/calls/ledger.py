@@ -1,0 +1,326 @@
+"""The ledger of one transaction: every change to attempts, calls, CDRs and counters, written together.
+
+Whoever learns something about attempts (the dispatcher, the consumer of events, the reconciler) tells the ledger,
+which decides what becomes of the call (the repeat policy is a pure function, `dialer.calls.repeats`) and keeps the
+CDRs and counters in step. `write` then does it in a handful of statements, however many calls there are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from dialer.calls import cdr, repeats
+from dialer.calls.progress import Standing
+from dialer.lifecycle import (
+    ATTEMPT_FINAL,
+    CALL_ENDS,
+    CALL_TRANSITIONS,
+    DIAL_STATUS,
+    AttemptState,
+    CallState,
+    CampaignState,
+    Disposition,
+)
+from dialer.store import attempts, calls, campaigns, cdrs
+from dialer.store.attempts import AttemptMove
+from dialer.store.calls import CallMove
+from dialer.store.campaigns import Deltas
+from dialer.store.tables import AnyRow
+
+_OVER = frozenset({CampaignState.STOPPED, CampaignState.FINISHED})
+
+
+class Ledger:
+    """What one transaction changes. The rows handed in must be locked by it, each once per ledger."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self._attempt_moves: list[AttemptMove] = []
+        self._attempt_updates: list[dict[str, Any]] = []
+        self._call_moves: list[CallMove] = []
+        self._cdrs: list[dict[str, Any]] = []
+        self._corrections: list[tuple[str, dict[str, Any]]] = []
+        self._counts: Deltas = Counter()
+
+    def advance(
+        self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None, standing: Standing, detail: str
+    ) -> None:
+        """The provider said something new: the attempt now stands at `standing`."""
+        before = AttemptState(attempt.state)
+        values = _columns(standing) | ({"detail": detail} if detail else {})
+        if standing.state is before:
+            self._correct(attempt, call, standing, values)
+            return
+        if standing.state is AttemptState.ENDED:
+            self._attempt_moves.append(
+                AttemptMove(attempt.id, before, standing.state, values | {"settle_at": None})
+            )
+            self._close(attempt, call, campaign, standing.outcome or Disposition.UNKNOWN, values)
+        else:
+            self._attempt_moves.append(AttemptMove(attempt.id, before, standing.state, values))
+            if call.state == CallState.DIALLING and call.dials == attempt.number:
+                self._move_call(call, CallState.IN_PROGRESS)
+
+    def placed(self, attempt: AnyRow, call: AnyRow, reference: str | None, detail: str) -> None:
+        """The provider took the attempt."""
+        values = {"placed_at": self.now, "provider_reference": reference, "detail": detail}
+        if attempt.state == AttemptState.SUBMITTING:
+            self._attempt_moves.append(
+                AttemptMove(attempt.id, AttemptState.SUBMITTING, AttemptState.PLACED, values)
+            )
+            self._move_call(call, CallState.IN_PROGRESS)
+        else:  # its callback was faster than its reply, or the reaper was
+            self._attempt_updates.append({"_id": attempt.id, **values})
+
+    def not_placed(
+        self,
+        attempt: AnyRow,
+        call: AnyRow,
+        due_at: datetime,
+        detail: str,
+        *,
+        to_state: AttemptState = AttemptState.NOT_PLACED,
+        backs_off: bool = False,
+    ) -> None:
+        """Provably not sent, documented as not processed, or REFUSED for the provider's own reasons: the call
+        waits until `due_at`, at the cost of no repeat. `backs_off`: the next such wait is longer."""
+        if attempt.state not in (AttemptState.SUBMITTING, AttemptState.UNKNOWN):
+            return  # an event has shown otherwise
+        self._attempt_moves.append(
+            AttemptMove(
+                attempt.id,
+                AttemptState(attempt.state),
+                to_state,
+                {"ended_at": self.now, "settle_at": None, "detail": detail},
+                detail,
+            )
+        )
+        if call.state in (CallState.DIALLING, CallState.IN_PROGRESS):
+            unsent = call.unsent + 1 if backs_off else call.unsent
+            self._move_call(call, CallState.WAITING, due_at=due_at, unsent=unsent, reason=detail)
+
+    def refused(
+        self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None, disposition: Disposition, detail: str
+    ) -> None:
+        """The provider said no to this call."""
+        if attempt.state not in (AttemptState.SUBMITTING, AttemptState.UNKNOWN):
+            return
+        values = {"disposition": disposition.value, "ended_at": self.now, "settle_at": None, "detail": detail}
+        self._attempt_moves.append(
+            AttemptMove(attempt.id, AttemptState(attempt.state), AttemptState.REFUSED, values, detail)
+        )
+        self._close(attempt, call, campaign, disposition, values)
+
+    def unknown(self, attempt: AnyRow, call: AnyRow, detail: str) -> None:
+        """Sent without a definite answer: the call stays in progress until an event, a look-up or `settle_at`."""
+        if attempt.state != AttemptState.SUBMITTING:
+            return
+        self._attempt_moves.append(
+            AttemptMove(
+                attempt.id,
+                AttemptState.SUBMITTING,
+                AttemptState.UNKNOWN,
+                {"detail": detail},
+                detail,
+            )
+        )
+        if call.state == CallState.DIALLING:
+            self._move_call(call, CallState.IN_PROGRESS, reason=detail)
+
+    def settle_unknown(self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None) -> None:
+        """Nobody told in time how it ended: the call ends UNKNOWN, for people to see; it is not dialled again."""
+        values: dict[str, Any] = {"settle_at": None, "disposition": Disposition.UNKNOWN.value}
+        reason = "no final event in time"
+        if attempt.state != AttemptState.UNKNOWN:
+            self._attempt_moves.append(
+                AttemptMove(attempt.id, AttemptState(attempt.state), AttemptState.UNKNOWN, values, reason)
+            )
+        else:
+            self._attempt_updates.append({"_id": attempt.id, **values})
+        self._close(attempt, call, campaign, Disposition.UNKNOWN, values)
+
+    def end_call(self, call: AnyRow, state: CallState, reason: str) -> None:
+        """A call that is not dialled (any more) ends."""
+        self._move_call(call, state, reason=reason)
+
+    def suppress(self, call: AnyRow, campaign: AnyRow | None) -> None:
+        """On a DND list: the call ends, with a CDR that says so."""
+        self._move_call(call, CallState.SUPPRESSED, reason="on a DND list")
+        self.record_suppressed(call, campaign)
+
+    def record_suppressed(self, call: Any, campaign: AnyRow | None) -> None:
+        """The CDR of a suppressed call; `call` is a row or anything with its columns as attributes."""
+        self._cdrs.append(cdr.of_suppressed(call, campaign, self.now))
+        self.count(call.campaign_id, "cdr.DND")
+
+    def wait(self, call: AnyRow, due_at: datetime, reason: str) -> None:
+        """A released call goes back to wait; costs nothing."""
+        self._move_call(call, CallState.WAITING, due_at=due_at, reason=reason)
+
+    def dial(self, call: AnyRow, number: int) -> None:
+        """A worker has claimed the call for its attempt of that number."""
+        self._move_call(call, CallState.DIALLING, dials=number, reason="")
+
+    def count(self, campaign_id: str | None, name: str, delta: int = 1) -> None:
+        """Move a counter of a campaign."""
+        if campaign_id is not None:
+            self._counts[campaign_id, name] += delta
+
+    def write(self, connection: Connection) -> None:
+        """Write all of it. Raises `StaleStateError` when a row had moved; the transaction must be rolled back."""
+        attempts.move(connection, self._attempt_moves, self.now)
+        for one in self._attempt_updates:
+            attempts.update(connection, [one])
+        calls.move(connection, self._call_moves, self.now)
+        if self._cdrs:
+            cdrs.add(connection, self._cdrs)
+        for attempt_id, values in self._corrections:
+            cdrs.update_settled(connection, attempt_id, values)
+        campaigns.count(connection, self._counts)
+
+    def _close(
+        self,
+        attempt: AnyRow,
+        call: AnyRow,
+        campaign: AnyRow | None,
+        disposition: Disposition,
+        values: Mapping[str, Any],
+    ) -> None:
+        """An attempt has come to its end: its CDR, and what becomes of its call."""
+        if attempt.settle_at is None:  # given up before: it has its CDR
+            self._settle_late(attempt, call, disposition, values)
+            return
+        self._cdrs.append(cdr.of_attempt(attempt, call, campaign, disposition, values, self.now))
+        self.count(call.campaign_id, f"cdr.{DIAL_STATUS[disposition]}")
+        if call.dials != attempt.number or CallState(call.state) in CALL_ENDS:
+            return
+        if call.state not in (CallState.DIALLING, CallState.IN_PROGRESS):
+            return
+        used = repeats.used_from_json(call.repeats)
+        decision = repeats.decide(_policy_of(campaign), disposition, used, self.now)
+        if isinstance(decision, repeats.Repeat) and not _is_too_late(call, campaign, decision.due_at):
+            self._move_call(
+                call,
+                CallState.WAITING,
+                due_at=decision.due_at,
+                unsent=0,
+                repeats=repeats.used_to_json(repeats.count_repeat(used, disposition)),
+                disposition=disposition.value,
+                reason=f"repeat after {disposition}",
+            )
+            return
+        state = decision.state if isinstance(decision, repeats.End) else _end_without_repeat(disposition)
+        self._move_call(call, state, disposition=disposition.value, reason="")
+
+    def _settle_late(
+        self, attempt: AnyRow, call: AnyRow, disposition: Disposition, values: Mapping[str, Any]
+    ) -> None:
+        """The provider's word on an attempt that had been given up: known now, and not dialled again for it."""
+        self._recount_cdr(attempt, call, Disposition.UNKNOWN, disposition, values)
+        if call.state == CallState.UNKNOWN and disposition is not Disposition.UNKNOWN:
+            self._move_call(
+                call, _end_without_repeat(disposition), disposition=disposition.value, reason="settled late"
+            )
+
+    def _correct(self, attempt: AnyRow, call: AnyRow, standing: Standing, values: dict[str, Any]) -> None:
+        """Nothing moved, but something may be known better: a cost, a duration, a contradicting word on the end."""
+        changed = {name: value for name, value in values.items() if getattr(attempt, name) != value}
+        if not changed:
+            return
+        self._attempt_updates.append({"_id": attempt.id, **changed})
+        if AttemptState(attempt.state) not in ATTEMPT_FINAL:
+            return
+        before = standing_of(attempt).outcome or Disposition.UNKNOWN
+        after = standing.outcome or before
+        if attempt.state != AttemptState.NOT_PLACED:  # which has no CDR
+            self._recount_cdr(attempt, call, before, after, changed)
+        reached = after in (Disposition.ANSWERED, Disposition.MACHINE)
+        may_complete = CallState.COMPLETED in CALL_TRANSITIONS[CallState(call.state)]
+        if after is not before and reached and call.dials == attempt.number and may_complete:
+            # Whoever was reached after all is not rung again.
+            self._move_call(call, CallState.COMPLETED, disposition=after.value, reason="corrected")
+
+    def _recount_cdr(
+        self,
+        attempt: AnyRow,
+        call: AnyRow,
+        before: Disposition,
+        after: Disposition,
+        values: Mapping[str, Any],
+    ) -> None:
+        self._corrections.append((attempt.id, cdr.correction(after, values)))
+        if DIAL_STATUS[before] is not DIAL_STATUS[after]:
+            self.count(call.campaign_id, f"cdr.{DIAL_STATUS[before]}", -1)
+            self.count(call.campaign_id, f"cdr.{DIAL_STATUS[after]}")
+
+    def _move_call(self, call: AnyRow, to_state: CallState, **values: Any) -> None:
+        from_state = CallState(call.state)
+        reason = str(values.get("reason", ""))
+        if to_state in CALL_ENDS:
+            values["ended_at"] = self.now
+            self.count(call.campaign_id, to_state.value)
+        if from_state in CALL_ENDS:
+            self.count(call.campaign_id, from_state.value, -1)
+        self._call_moves.append(CallMove(call.id, from_state, to_state, values, reason))
+
+
+def standing_of(attempt: AnyRow) -> Standing:
+    """What is known of an attempt, from its row."""
+    return Standing(
+        state=AttemptState(attempt.state),
+        disposition=Disposition(attempt.disposition) if attempt.disposition else None,
+        hangup_cause=attempt.hangup_cause,
+        duration=attempt.duration,
+        billsec=attempt.billsec,
+        cost=attempt.cost,
+        ringing_at=attempt.ringing_at,
+        answered_at=attempt.answered_at,
+        ended_at=attempt.ended_at,
+    )
+
+
+def _columns(standing: Standing) -> dict[str, Any]:
+    return {
+        "disposition": standing.disposition.value if standing.disposition else None,
+        "hangup_cause": standing.hangup_cause,
+        "duration": standing.duration,
+        "billsec": standing.billsec,
+        "cost": standing.cost,
+        "ringing_at": standing.ringing_at,
+        "answered_at": standing.answered_at,
+        "ended_at": standing.ended_at,
+    }
+
+
+def _policy_of(campaign: AnyRow | None) -> repeats.RepeatPolicy:
+    if campaign is None or not campaign.repeat_policy:
+        return repeats.NO_REPEATS
+    return _parsed_policy(repr(campaign.repeat_policy), campaign.repeat_policy)
+
+
+_policies: dict[str, repeats.RepeatPolicy] = {}
+
+
+def _parsed_policy(key: str, stored: Mapping[str, Any]) -> repeats.RepeatPolicy:
+    if key not in _policies:
+        if len(_policies) > 1000:
+            _policies.clear()
+        _policies[key] = repeats.RepeatPolicy.parse(stored)
+    return _policies[key]
+
+
+def _is_too_late(call: AnyRow, campaign: AnyRow | None, due_at: datetime) -> bool:
+    if call.expires_at is not None and due_at >= call.expires_at:
+        return True
+    return campaign is not None and (CampaignState(campaign.state) in _OVER or due_at >= campaign.end_at)
+
+
+def _end_without_repeat(disposition: Disposition) -> CallState:
+    if disposition is Disposition.UNKNOWN:
+        return CallState.UNKNOWN
+    return CallState.COMPLETED if disposition in repeats.ANSWERED else CallState.FAILED

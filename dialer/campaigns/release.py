@@ -1,0 +1,409 @@
+"""Release: which calls of a campaign may be dialled now.
+
+`visit_next` gives one campaign that needs attention one short transaction: it opens or closes it by its dates,
+releases what pace, `max_concurrent` and window allow, or ends what a stop or the end date has left. Its cost depends
+on the batch, never on the size of the campaign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Engine
+
+from dialer import ids
+from dialer.calls.ledger import Ledger
+from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, known_zone, next_opening
+from dialer.db import reading, utc_now, writing
+from dialer.lifecycle import CallKind, CallState, CampaignState
+from dialer.pace.limiter import Grant, Limiter, Pace, Stage
+from dialer.providers.base import Capability, adapter_class
+from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers
+from dialer.store.calls import CallMove
+from dialer.store.campaigns import CampaignMove
+from dialer.store.tables import AnyRow, Rows
+
+#: Calls released in one transaction, and carried by one doorbell.
+BATCH = 100
+#: Contacts read in one transaction: more than a batch, so that suppressed ones do not slow a campaign down.
+PAGE = 200
+#: Calls of a campaign that may lie released and untaken. Paced campaigns: two seconds' worth.
+STOCK = 300
+#: A campaign is looked at again after this, when something was released.
+SOON = timedelta(seconds=0.1)
+#: … when it only waits for calls in progress.
+LATER = timedelta(seconds=0.5)
+#: … when a provider or account that it shares with others stands in its way.
+SHARED_WAIT = timedelta(seconds=0.25)
+#: … when nothing can carry its calls.
+STUCK = timedelta(seconds=5)
+#: Calls ended in one transaction after a stop or an end date.
+ENDED_AT_ONCE = 500
+
+Clock = Callable[[Connection], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What one visit did: the campaign, and the calls that a doorbell must be rung for."""
+
+    campaign_id: str
+    state: CampaignState
+    released: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of the next contact of a list."""
+
+    contact: AnyRow
+    state: CallState
+    due_at: datetime
+    reason: str = ""
+
+
+def visit_next(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> Visit | None:
+    """Give the campaign that was served longest ago what is due to it; None when no campaign needs attention.
+
+    Safe to run in any number of processes: the campaign's row is claimed, one that another process holds is
+    skipped. Raises `redis.RedisError` with nothing changed when the pace cannot be asked.
+    """
+    with reading(engine) as connection:
+        if not campaigns.any_due(connection, clock(connection)):
+            return None
+    with writing(engine) as connection:
+        now = clock(connection)
+        campaign = campaigns.claim_due(connection, now)
+        if campaign is None:
+            return None
+        return _visit(connection, limiter, campaign, now)
+
+
+def _visit(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> Visit:
+    state = CampaignState(campaign.state)
+    released: tuple[str, ...] = ()
+    if state is CampaignState.STOPPED:
+        _end_rest(connection, campaign, CallState.CANCELLED, "campaign stopped", now)
+    elif now >= campaign.end_at:
+        _end_rest(connection, campaign, CallState.EXPIRED, "campaign ended", now)
+    elif state is CampaignState.SCHEDULED and now >= campaign.start_at:
+        start = CampaignMove(campaign.id, state, CampaignState.RUNNING, {"started_at": now, "wake_at": now})
+        campaigns.move(connection, [start], now)
+        state = CampaignState.RUNNING
+    elif state is CampaignState.RUNNING:
+        released = _release(connection, limiter, campaign, now)
+    else:  # woken before its time: paused, or not started
+        wake_at = campaign.end_at if state is CampaignState.PAUSED else campaign.start_at
+        campaigns.update(connection, campaign.id, wake_at=wake_at)
+    return Visit(campaign.id, state, released)
+
+
+def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> tuple[str, ...]:
+    account = accounts.with_id(connection, campaign.account_id)
+    if account is None or not account.enabled:
+        campaigns.update(connection, campaign.id, wake_at=now + STUCK)
+        return ()
+    want = min(BATCH, _room(connection, campaign, account))
+    if want <= 0:
+        campaigns.update(connection, campaign.id, wake_at=now + SOON)
+        return ()
+    route = _route(connection, limiter, campaign, account, want, now)
+    if isinstance(route, datetime):  # nobody can carry a call before then
+        campaigns.update(connection, campaign.id, wake_at=route)
+        return ()
+    provider, want = route
+    due = calls.lock_due(connection, campaign.id, now, want)
+    fates, exhausted = _fates(connection, campaign, account, want - len(due), now)
+    wanted = len(due) + sum(fate.state is CallState.RELEASED for fate in fates)
+    grant = Grant(0, 0.0, None)
+    if wanted:
+        grant = limiter.take(Stage.RELEASE, provider.id, paces_of(campaign, account, provider), wanted)
+    due = due[: grant.calls]
+    kept = _keep(fates, grant.calls - len(due))
+    released = _write(connection, campaign, provider, due, kept, now)
+    if not due and not fates and exhausted and _is_drained(connection, campaign):
+        _finish(connection, campaign, now)
+    else:
+        wake_at = _wake_at(
+            connection, campaign, grant, progress=bool(released or kept), exhausted=exhausted, now=now
+        )
+        served = {"served_at": now} if released else {}
+        campaigns.update(connection, campaign.id, wake_at=wake_at, **served)
+    return released
+
+
+def _room(connection: Connection, campaign: AnyRow, account: AnyRow) -> int:
+    """How many more calls the campaign may have released, by its stock and its own and its account's limits."""
+    room = _stock(campaign, account) - calls.count_released(connection, campaign.id)
+    if campaign.max_concurrent is not None:
+        room = min(room, campaign.max_concurrent - calls.occupancy(connection, "campaign_id", campaign.id))
+    if account.max_concurrent is not None and room > 0:
+        accounts.lock(connection, account.id)
+        room = min(room, account.max_concurrent - calls.occupancy(connection, "account_id", account.id))
+    return room
+
+
+def _stock(campaign: AnyRow, account: AnyRow) -> int:
+    paces = [pace for pace in (campaign.calls_per_minute, account.calls_per_minute) if pace is not None]
+    return min(STOCK, max(2, min(paces) // 30)) if paces else STOCK
+
+
+def _route(
+    connection: Connection, limiter: Limiter, campaign: AnyRow, account: AnyRow, want: int, now: datetime
+) -> tuple[AnyRow, int] | datetime:
+    """The provider that carries this batch and how many calls it may be, or when to ask again."""
+    ask_again = now + STUCK
+    sharing = max(1, campaigns.count_due(connection, now, most=BATCH))
+    for provider in _candidates(connection, campaign):
+        if provider.held_until is not None and provider.held_until > now:
+            ask_again = min(ask_again, provider.held_until)
+            continue
+        room = want
+        if provider.max_concurrent is not None:
+            providers.lock(connection, provider.id)
+            room = min(
+                room, provider.max_concurrent - calls.occupancy(connection, "provider_id", provider.id)
+            )
+        if room <= 0:
+            ask_again = min(ask_again, now + SOON)
+            continue
+        grant = limiter.look(Stage.RELEASE, provider.id, paces_of(campaign, account, provider), room)
+        if grant.calls:
+            # What account and provider give is shared by all campaigns that are waiting for it now.
+            is_shared = account.calls_per_minute is not None or provider.calls_per_minute is not None
+            return provider, max(1, grant.calls // sharing) if is_shared else grant.calls
+        wait = timedelta(seconds=grant.wait)
+        own = grant.blocker in ("campaign", "hold")
+        ask_again = min(ask_again, now + (wait if own else min(wait, SHARED_WAIT)))
+    return max(ask_again, now + timedelta(milliseconds=5))
+
+
+def _candidates(connection: Connection, campaign: AnyRow) -> list[AnyRow]:
+    capability = Capability.ANNOUNCE_TEXT if campaign.announcement_text else Capability.ANNOUNCE_FILE
+    return [
+        provider
+        for provider in providers.usable(connection, campaign.account_id)
+        if campaign.provider_id in (None, provider.id)
+        and capability in adapter_class(provider.kind).capabilities
+    ]
+
+
+def paces_of(campaign: AnyRow | None, account: AnyRow, provider: AnyRow) -> list[Pace]:
+    """The paces that a call through this provider must keep."""
+    holders = (("campaign", campaign), ("account", account), ("provider", provider))
+    return [
+        Pace(name, row.id, row.calls_per_minute)
+        for name, row in holders
+        if row is not None and row.calls_per_minute is not None
+    ]
+
+
+def _fates(
+    connection: Connection, campaign: AnyRow, account: AnyRow, want: int, now: datetime
+) -> tuple[list[Fate], bool]:
+    """What becomes of the next contacts, up to `want` of them released; and whether the list is at its end."""
+    if want <= 0:
+        return [], False
+    page = contacts.after(connection, campaign.list_id, campaign.cursor, min(PAGE, 2 * want + 10))
+    exhausted = len(page) < min(PAGE, 2 * want + 10)
+    lists = campaigns.dnd_lists(connection, [campaign.id]).get(campaign.id, [])
+    listed = {e164 for _, e164 in dnd.listed(connection, lists, [contact.e164 for contact in page])}
+    window = window_of(campaign, account)
+    openings: dict[str, datetime] = {}
+
+    def opening(zone_name: str) -> datetime:
+        if zone_name not in openings:
+            openings[zone_name] = next_opening(window, zone_of(zone_name), now)
+        return openings[zone_name]
+
+    fates = decide_fates(
+        page, listed, lambda zone: opening(zone or campaign.time_zone), want, now, campaign.end_at
+    )
+    return fates, exhausted and len(fates) == len(page)
+
+
+def decide_fates(
+    page: Rows,
+    listed: set[str],
+    opening: Callable[[str | None], datetime],
+    want: int,
+    now: datetime,
+    end_at: datetime,
+) -> list[Fate]:
+    """What becomes of each contact, in order, until `want` of them are released.
+
+    `listed` are the numbers on a DND list; `opening` gives the next moment at which a zone may be called.
+    """
+    fates: list[Fate] = []
+    for contact in page:
+        if contact.e164 in listed:
+            fates.append(Fate(contact, CallState.SUPPRESSED, now, "on a DND list"))
+            continue
+        due_at = opening(contact.time_zone)
+        if due_at >= end_at:
+            fates.append(Fate(contact, CallState.EXPIRED, now, "no calling window before the campaign's end"))
+        elif due_at > now:
+            fates.append(Fate(contact, CallState.WAITING, due_at, "outside calling window"))
+        elif want > 0:
+            fates.append(Fate(contact, CallState.RELEASED, now))
+            want -= 1
+        else:
+            break
+    return fates
+
+
+def _keep(fates: Sequence[Fate], granted: int) -> list[Fate]:
+    """The fates up to, not including, the first released contact that no token is left for."""
+    kept: list[Fate] = []
+    for fate in fates:
+        if fate.state is CallState.RELEASED:
+            if granted <= 0:
+                break
+            granted -= 1
+        kept.append(fate)
+    return kept
+
+
+def _write(
+    connection: Connection,
+    campaign: AnyRow,
+    provider: AnyRow,
+    due: Rows,
+    fates: Sequence[Fate],
+    now: datetime,
+) -> tuple[str, ...]:
+    """Release the due calls and make calls of the contacts; the ids of what was released."""
+    stamp: Mapping[str, Any] = {"released_at": now, "rung_at": now, "provider_id": provider.id}
+    calls.move(
+        connection,
+        [CallMove(call.id, CallState.WAITING, CallState.RELEASED, {**stamp, "reason": ""}) for call in due],
+        now,
+    )
+    rows = [
+        _new_call(campaign, provider, fate, call_id, now)
+        for fate, call_id in zip(fates, ids.call_ids(len(fates), now), strict=True)
+    ]
+    added = calls.add_for_campaign(connection, rows)
+    fresh = [row for row in rows if row["id"] in added]
+    ledger = Ledger(now)
+    for row in fresh:
+        ledger.count(campaign.id, "taken")
+        if row["state"] == CallState.SUPPRESSED:
+            ledger.record_suppressed(_Columns(row), campaign)
+        if row["ended_at"] is not None:
+            ledger.count(campaign.id, row["state"])
+    ledger.write(connection)
+    if fates:
+        campaigns.update(connection, campaign.id, cursor=fates[-1].contact.position)
+    return (*(call.id for call in due), *(row["id"] for row in fresh if row["state"] == CallState.RELEASED))
+
+
+def _new_call(campaign: AnyRow, provider: AnyRow, fate: Fate, call_id: str, now: datetime) -> dict[str, Any]:
+    released = fate.state is CallState.RELEASED
+    return {
+        "id": call_id,
+        "account_id": campaign.account_id,
+        "kind": CallKind.CAMPAIGN.value,
+        "campaign_id": campaign.id,
+        "list_id": campaign.list_id,
+        "position": fate.contact.position,
+        "e164": fate.contact.e164,
+        "time_zone": fate.contact.time_zone or campaign.time_zone,
+        "state": fate.state.value,
+        "due_at": fate.due_at,
+        "released_at": now if released else None,
+        "rung_at": now if released else None,
+        "expires_at": None,
+        "provider_id": provider.id if released else None,
+        "dials": 0,
+        "unsent": 0,
+        "repeats": {},
+        "disposition": None,
+        "reason": fate.reason,
+        "created_at": now,
+        "ended_at": now if fate.state in (CallState.SUPPRESSED, CallState.EXPIRED) else None,
+    }
+
+
+class _Columns:
+    """The columns of a row that is being inserted, as attributes."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.__dict__.update(row)
+
+
+def _wake_at(
+    connection: Connection, campaign: AnyRow, grant: Grant, *, progress: bool, exhausted: bool, now: datetime
+) -> datetime:
+    """When to look at the campaign again."""
+    if progress:
+        wait = timedelta(seconds=grant.wait) if grant.blocker else timedelta(0)
+        # At an unlimited pace at once, behind every other campaign that is due.
+        return now + max(wait, SOON) if grant.blocker or exhausted else now
+    if grant.blocker:
+        return now + timedelta(seconds=grant.wait)
+    next_due = calls.next_due(connection, campaign.id)
+    soonest = now + LATER
+    if next_due is None or calls.occupancy(connection, "campaign_id", campaign.id):
+        return soonest if next_due is None else max(now + SOON, min(soonest, next_due))
+    # Contacts may be added meanwhile, so it is looked at now and then all the same.
+    return max(now + SOON, min(next_due, now + STUCK))
+
+
+def _is_drained(connection: Connection, campaign: AnyRow) -> bool:
+    """Whether every contact has an end and none can still come."""
+    return not calls.has_open(connection, campaign.id) and not imports.is_running_for(
+        connection, campaign.list_id
+    )
+
+
+def _finish(connection: Connection, campaign: AnyRow, now: datetime) -> None:
+    finish = CampaignMove(
+        campaign.id,
+        CampaignState(campaign.state),
+        CampaignState.FINISHED,
+        {"ended_at": now, "wake_at": None},
+        "every contact has an end",
+    )
+    campaigns.move(connection, [finish], now)
+
+
+def _end_rest(connection: Connection, campaign: AnyRow, end: CallState, reason: str, now: datetime) -> None:
+    """After a stop or the end date: what was not dialled ends, what is at a provider is waited for."""
+    ledger = Ledger(now)
+    rest = calls.lock_open(connection, campaign.id, ENDED_AT_ONCE)
+    for call in rest:
+        ledger.end_call(call, end, reason)
+    if rest:
+        campaigns.update(connection, campaign.id, wake_at=now)
+    elif calls.has_open(connection, campaign.id):
+        campaigns.update(connection, campaign.id, wake_at=now + LATER)
+    else:
+        # Contacts that were never taken end here, counted and not written one by one.
+        taken = campaigns.counts(connection, campaign.id).get("taken", 0)
+        untaken = max(0, contacts.count(connection, campaign.list_id) - taken)
+        ledger.count(campaign.id, "taken", untaken)
+        ledger.count(campaign.id, end.value, untaken)
+        if campaign.state == CampaignState.STOPPED:
+            campaigns.update(connection, campaign.id, wake_at=None)
+        else:
+            _finish(connection, campaign, now)
+    ledger.write(connection)
+
+
+def window_of(campaign: AnyRow, account: AnyRow) -> CallingWindow:
+    """The calling window that holds: the campaign's own, else its account's, else 08:00–21:00 every day."""
+    given = campaign.calling_window or account.calling_window
+    return CallingWindow.parse(given) if given else DEFAULT_WINDOW
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The zone of that name; a name that this host's tz data no longer has raises ValueError: no guess at night."""
+    zone = known_zone(name)
+    if zone is None:
+        raise ValueError(f"time zone {name} is not in the tz data of this host")
+    return zone

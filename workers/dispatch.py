@@ -1,0 +1,528 @@
+"""Dispatch: released calls become attempts at providers.
+
+The way of a batch: *claim* (one transaction: lock the released calls, look once more at DND lists, window, campaign
+and caps, take tokens from the pace, commit the attempts as SUBMITTING), *send* (concurrently, on this process's
+one event loop and HTTP client), *write* (what came back, in one transaction per group of replies). Nothing is sent
+before its attempt is committed, and nothing is sent twice: whoever loses track leaves an attempt whose fate is
+unknown, for the reconciler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from dialer import http, ids
+from dialer.calls import gate
+from dialer.calls.ledger import Ledger
+from dialer.campaigns.release import paces_of, window_of, zone_of
+from dialer.campaigns.template import Template, TemplateError
+from dialer.db import utc_now, writing
+from dialer.lifecycle import AttemptState, CallState, CampaignState, Disposition
+from dialer.logs import get_logger
+from dialer.pace.limiter import Limiter, Stage
+from dialer.providers.base import (
+    Adapter,
+    Outcome,
+    ProviderConfig,
+    ProviderError,
+    Refusal,
+    Submission,
+    SubmitResult,
+    make_adapter,
+    submit,
+)
+from dialer.secrets import SecretBox, SecretError
+from dialer.store import accounts, attempts, calls, campaigns, contacts, dnd, providers
+from dialer.store.tables import AnyRow
+
+log = get_logger(__name__)
+
+#: Seconds: from the first byte to the whole answer; a worker that is not back after the lease is given up.
+HTTP_DEADLINE = 10.0
+LEASE = timedelta(seconds=30)
+#: A claim older than this is given back instead of sent: the process was frozen, and a pause, a DND entry or a
+#: 429 may have come meanwhile.
+FRESH = 1.0
+#: How long a doorbell waits for tokens or for a free place before it leaves its calls to the next doorbell.
+PATIENCE = 3.0
+#: How long replies are tried to be written before the lease makes their attempts UNKNOWN.
+WRITE_PATIENCE = 20.0
+
+Clock = Callable[[Connection], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A committed attempt on its way out."""
+
+    submission: Submission
+    call_id: str
+    provider_id: str
+    adapter: Adapter
+    claimed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought: attempts to send, calls that found no token, and seconds until one is there."""
+
+    placements: tuple[Placement, ...]
+    refused: tuple[str, ...]
+    wait: float
+
+
+class Dispatcher:
+    """Places calls; one per process. `place` is called by tasks, everything else runs on the loop's thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        limiter: Limiter,
+        adapters: AdapterCache,
+        *,
+        in_flight: int,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._engine = engine
+        self._limiter = limiter
+        self._adapters = adapters
+        self._clock = clock
+        self._in_flight = in_flight
+        self._places = threading.Semaphore(in_flight)
+        self._held: dict[str, float] = {}
+        self._strikes: dict[str, int] = {}
+        # asyncio itself holds tasks only weakly.
+        self._sending: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def place(self, call_ids: Sequence[str]) -> int:
+        """Place these calls as far as they are still released and the pace allows; how many went out.
+
+        Returns once they are on their way, not when they are answered. Raises `redis.RedisError` and
+        `SQLAlchemyError` with nothing claimed.
+        """
+        pending = list(call_ids)
+        placed = 0
+        give_up = time.monotonic() + PATIENCE
+        while pending and time.monotonic() < give_up:
+            free = self._reserve(len(pending), give_up)
+            claim = Claim((), (), 0.0)
+            try:
+                if free:
+                    claim = self._claim(pending[:free])
+            finally:
+                self._places.release(free - len(claim.placements))
+            self._send_all(claim.placements)
+            placed += len(claim.placements)
+            pending = [*claim.refused, *pending[free:]]
+            if claim.refused and pending:
+                time.sleep(max(0.0, min(claim.wait, give_up - time.monotonic())))
+        return placed
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until everything in flight is answered and written; False when `timeout` seconds were not enough."""
+        until = time.monotonic() + timeout
+        taken = 0
+        for _ in range(self._in_flight):
+            if not self._places.acquire(timeout=max(0.0, until - time.monotonic())):
+                break
+            taken += 1
+        self._places.release(taken)
+        return taken == self._in_flight
+
+    def close(self) -> None:
+        """Stop the loop; call after `drain`."""
+        asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    def _reserve(self, wanted: int, give_up: float) -> int:
+        """Places for up to `wanted` requests: waits for the first one, takes what is free of the rest."""
+        if not self._places.acquire(timeout=max(0.0, give_up - time.monotonic())):
+            return 0
+        free = 1
+        while free < wanted and self._places.acquire(blocking=False):
+            free += 1
+        return free
+
+    def _claim(self, call_ids: Sequence[str]) -> Claim:
+        with writing(self._engine) as connection:
+            return claim(connection, self._limiter, self._adapters, call_ids, self._clock(connection))
+
+    # --- on the loop's thread -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._client = http.make_client(self._in_flight)
+        self._replies: asyncio.Queue[tuple[Placement, SubmitResult]] = asyncio.Queue()
+        self._writer = self._loop.create_task(self._write_replies())
+        self._ready.set()
+        self._loop.run_forever()
+
+    def _send_all(self, placements: Sequence[Placement]) -> None:
+        if placements:
+            self._loop.call_soon_threadsafe(self._start, placements)
+
+    def _start(self, placements: Sequence[Placement]) -> None:
+        for placement in placements:
+            task = self._loop.create_task(self._send(placement))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _send(self, placement: Placement) -> None:
+        result = self._why_not(placement)
+        if result is None:
+            result = await submit(
+                self._client, placement.adapter, placement.submission, timeout=HTTP_DEADLINE
+            )
+        if result.outcome is Outcome.NOT_PROCESSED:
+            result = await self._hold(placement, result)
+        elif result.outcome is Outcome.PLACED:
+            self._strikes.pop(placement.provider_id, None)
+        await self._replies.put((placement, result))
+
+    def _why_not(self, placement: Placement) -> SubmitResult | None:
+        attempt_id = placement.submission.attempt_id
+        if _now() - placement.claimed_at > FRESH:
+            return SubmitResult(attempt_id, Outcome.NOT_SENT, detail="given back: claimed too long ago")
+        held = self._held.get(placement.provider_id, 0.0) - _now()
+        if held > 0:
+            return SubmitResult(
+                attempt_id, Outcome.NOT_SENT, retry_after=held, detail="given back: provider held"
+            )
+        return None
+
+    async def _hold(self, placement: Placement, result: SubmitResult) -> SubmitResult:
+        """After a 429 nobody calls the provider until its time is over: not here, and in no other process."""
+        provider_id = placement.provider_id
+        seconds = result.retry_after
+        if seconds is None:
+            strikes = self._strikes[provider_id] = self._strikes.get(provider_id, 0) + 1
+            seconds = backoff(strikes, most=60.0)
+        self._held[provider_id] = max(self._held.get(provider_id, 0.0), _now() + seconds)
+        try:
+            await asyncio.to_thread(self._limiter.hold, provider_id, seconds)
+        except Exception as error:  # noqa: BLE001 - without Redis nothing is granted anyway; the row holds it too
+            log.warning("hold not shared", provider_id=provider_id, error=type(error).__name__)
+        log.info("provider held", provider_id=provider_id, seconds=round(seconds, 3))
+        return SubmitResult(
+            result.attempt_id, result.outcome, retry_after=seconds, detail=result.detail or "HTTP 429"
+        )
+
+    async def _write_replies(self) -> None:
+        """Write what came back, always as much at once as came while the last group was written."""
+        while True:
+            group = [await self._replies.get()]
+            while not self._replies.empty() and len(group) < 500:
+                group.append(self._replies.get_nowait())
+            try:
+                await self._write_group(group)
+            finally:
+                self._places.release(len(group))
+
+    async def _write_group(self, group: Sequence[tuple[Placement, SubmitResult]]) -> None:
+        give_up = time.monotonic() + WRITE_PATIENCE
+        pause = 0.05
+        while True:
+            try:
+                await asyncio.to_thread(self._write, group)
+            except SQLAlchemyError as error:
+                log.warning("replies not written yet", calls=len(group), error=type(error).__name__)
+                if time.monotonic() > give_up:
+                    log.error("replies given up; their attempts become UNKNOWN", calls=len(group))
+                    return
+                await asyncio.sleep(pause)
+                pause = min(2.0, pause * 2)
+            except Exception:
+                log.exception("replies given up; their attempts become UNKNOWN", calls=len(group))
+                return
+            else:
+                return
+
+    def _write(self, group: Sequence[tuple[Placement, SubmitResult]]) -> None:
+        with writing(self._engine) as connection:
+            write(connection, [result for _, result in group], self._clock(connection))
+
+
+class AdapterCache:
+    """Adapters by provider, made anew when the provider's row changes. Credentials are opened only here."""
+
+    def __init__(self, box: SecretBox, *, reconcile_after: float | None) -> None:
+        self._box = box
+        self._reconcile_after = reconcile_after
+        self._made: dict[str, tuple[tuple[str, str, str], Adapter]] = {}
+
+    def of(self, provider: AnyRow) -> Adapter:
+        """Raises `ProviderError` or `SecretError`, a sentence each."""
+        key = (provider.kind, provider.base_url, provider.credentials)
+        known = self._made.get(provider.id)
+        if known is None or known[0] != key:
+            settings = self._box.open(provider.credentials)
+            config = ProviderConfig(provider.id, provider.name, provider.kind, provider.base_url, settings)
+            known = self._made[provider.id] = (key, make_adapter(config))
+        return known[1]
+
+    def settle_within(self, adapter: Adapter) -> timedelta:
+        """After which an attempt without a final event is settled."""
+        if self._reconcile_after is None:
+            return adapter.final_event_within
+        return timedelta(seconds=self._reconcile_after)
+
+
+def claim(
+    connection: Connection,
+    limiter: Limiter,
+    adapters: AdapterCache,
+    call_ids: Sequence[str],
+    now: datetime,
+) -> Claim:
+    """Claim those of the calls that are released and may be dialled at `now`; must be committed before sending.
+
+    In the same transaction: what is on a DND list ends suppressed, what must wait goes back to wait, what has run out
+    of time ends, the pace grants its tokens, and the attempts are written as SUBMITTING.
+    """
+    released = calls.lock_released(connection, call_ids)
+    if not released:
+        return Claim((), (), 0.0)
+    facts = _Facts(connection, released, now)
+    ledger = Ledger(now)
+    ready: dict[tuple[str | None, str], list[tuple[AnyRow, Adapter, Submission]]] = {}
+    for call in released:
+        prepared = _prepare(call, facts, adapters, ledger, now)
+        if prepared is not None:
+            ready.setdefault((call.campaign_id, call.provider_id), []).append((call, *prepared))
+    placements: list[Placement] = []
+    refused: list[str] = []
+    rows = []
+    wait = 0.0
+    claimed_at = _now()
+    for (campaign_id, provider_id), batch in ready.items():
+        provider = facts.providers[provider_id]
+        paces = paces_of(
+            facts.campaigns.get(campaign_id or ""), facts.accounts[batch[0][0].account_id], provider
+        )
+        grant = limiter.take(Stage.SEND, provider_id, paces, len(batch))
+        for call, adapter, submission in batch[: grant.calls]:
+            ledger.dial(call, call.dials + 1)
+            rows.append(_new_attempt(call, submission, now, now + adapters.settle_within(adapter)))
+            placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at))
+        for call, _, _ in batch[grant.calls :]:
+            if grant.blocker == "hold":
+                ledger.wait(call, now + timedelta(seconds=grant.wait), "provider held")
+            else:
+                refused.append(call.id)
+                wait = max(wait, grant.wait)
+    if rows:
+        attempts.add(connection, rows)
+    ledger.write(connection)
+    return Claim(tuple(placements), tuple(refused), wait)
+
+
+class _Facts:
+    """What must be known of a batch of calls before they are dialled, read in a handful of statements."""
+
+    def __init__(self, connection: Connection, released: Sequence[AnyRow], now: datetime) -> None:
+        campaign_ids = sorted({call.campaign_id for call in released if call.campaign_id})
+        self.campaigns = campaigns.with_ids(connection, campaign_ids)
+        self.accounts = accounts.with_ids(connection, {call.account_id for call in released})
+        self.providers = providers.with_ids(connection, {call.provider_id for call in released})
+        self.contacts = contacts.at_positions(
+            connection, [(call.list_id, call.position) for call in released if call.list_id]
+        )
+        lists = campaigns.dnd_lists(connection, campaign_ids)
+        everywhere = dnd.global_lists(connection, self.accounts)
+        self._lists = {
+            call.id: {*lists.get(call.campaign_id or "", ()), *everywhere.get(call.account_id, ())}
+            for call in released
+        }
+        listed = dnd.listed(
+            connection, sorted(set().union(*self._lists.values())), [call.e164 for call in released]
+        )
+        self.on_dnd = {
+            call.id for call in released if any((one, call.e164) in listed for one in self._lists[call.id])
+        }
+        self._dials: dict[str, dict[str, list[datetime]]] = {}
+        for account in self.accounts.values():
+            if account.frequency_cap is not None:
+                numbers = [call.e164 for call in released if call.account_id == account.id]
+                self._dials[account.id] = attempts.dials_since(
+                    connection, account.id, numbers, now - timedelta(days=1)
+                )
+
+    def gate_input(self, call: AnyRow) -> gate.GateInput:
+        campaign = self.campaigns.get(call.campaign_id or "")
+        account = self.accounts[call.account_id]
+        dials = self._dials.get(account.id, {}).get(call.e164, [])
+        cap = account.frequency_cap
+        capped_until = dials[-cap] + timedelta(days=1) if cap and len(dials) >= cap else None
+        return gate.GateInput(
+            on_dnd=call.id in self.on_dnd,
+            cancelled=False,  # a cancelled call is not RELEASED any more
+            account_enabled=account.enabled,
+            campaign_state=CampaignState(campaign.state) if campaign is not None else None,
+            campaign_end_at=campaign.end_at if campaign is not None else None,
+            expires_at=call.expires_at,
+            zone=zone_of(call.time_zone),
+            window=window_of(campaign, account) if campaign is not None else None,
+            dials_in_last_day=len(dials),
+            frequency_cap=cap,
+            capped_until=capped_until,
+        )
+
+
+def _prepare(
+    call: AnyRow, facts: _Facts, adapters: AdapterCache, ledger: Ledger, now: datetime
+) -> tuple[Adapter, Submission] | None:
+    """What is to be sent for this call; None when it is not to be dialled now, which the ledger then knows."""
+    campaign = facts.campaigns.get(call.campaign_id or "")
+    verdict = gate.check(facts.gate_input(call), now)
+    provider = facts.providers.get(call.provider_id)
+    if isinstance(verdict, gate.Suppress):
+        ledger.suppress(call, campaign)
+    elif isinstance(verdict, gate.End):
+        ledger.end_call(call, verdict.state, verdict.reason.value)
+    elif isinstance(verdict, gate.Wait):
+        ledger.wait(call, verdict.due_at, verdict.reason.value)
+    elif provider is None or not provider.enabled or provider.paused_reason is not None:
+        ledger.wait(call, now, "provider not in use")  # the next release chooses another one
+    elif provider.held_until is not None and provider.held_until > now:
+        ledger.wait(call, provider.held_until, "provider held")
+    else:
+        try:
+            adapter = adapters.of(provider)
+            return adapter, _submission(call, campaign, facts)
+        except (ProviderError, SecretError) as error:
+            log.error("provider cannot be used", provider=provider.name, error=str(error))
+            ledger.wait(call, now + timedelta(seconds=60), "provider cannot be used")
+        except TemplateError as error:
+            ledger.end_call(call, CallState.FAILED, f"message: {error}")
+    return None
+
+
+def _submission(call: AnyRow, campaign: AnyRow | None, facts: _Facts) -> Submission:
+    if campaign is None:
+        raise TemplateError("the call has no message")
+    contact = facts.contacts.get((call.list_id, call.position))
+    text = None
+    if campaign.announcement_text is not None:
+        values = dict(contact.fields) if contact is not None else {}
+        values["contact_name"] = contact.name if contact is not None else ""
+        values["contact_number"] = call.e164
+        text = _template(campaign.announcement_text).render(values)
+    return Submission(
+        attempt_id=ids.attempt_id(call.id, call.dials + 1),
+        to=call.e164,
+        caller_id=campaign.caller_id,
+        text=text,
+        media=campaign.recorded_filename,
+        repeat_count=campaign.repeat_count,
+        language=(contact.language if contact is not None else None) or campaign.language_code,
+        voice=campaign.voice,
+        volume=campaign.volume,
+        rate=campaign.rate,
+        pitch=campaign.pitch,
+    )
+
+
+_templates: dict[str, Template] = {}
+
+
+def _template(text: str) -> Template:
+    if text not in _templates:
+        if len(_templates) > 200:
+            _templates.clear()
+        _templates[text] = Template.compile(text)
+    return _templates[text]
+
+
+def _new_attempt(
+    call: AnyRow, submission: Submission, now: datetime, settle_at: datetime
+) -> dict[str, object]:
+    return {
+        "id": submission.attempt_id,
+        "call_id": call.id,
+        "number": call.dials + 1,
+        "account_id": call.account_id,
+        "campaign_id": call.campaign_id,
+        "provider_id": call.provider_id,
+        "e164": call.e164,
+        "caller_id": submission.caller_id,
+        "state": AttemptState.SUBMITTING.value,
+        "submitted_at": now,
+        "deadline_at": now + LEASE,
+        "settle_at": settle_at,
+        "detail": "",
+    }
+
+
+def write(connection: Connection, results: Sequence[SubmitResult], now: datetime) -> None:
+    """Write what providers answered."""
+    by_attempt: Mapping[str, SubmitResult] = {result.attempt_id: result for result in results}
+    locked = attempts.lock(connection, sorted(by_attempt))
+    their_calls = calls.lock(connection, sorted({row.call_id for row in locked.values()}))
+    their_campaigns = campaigns.with_ids(
+        connection, sorted({row.campaign_id for row in locked.values() if row.campaign_id})
+    )
+    ledger = Ledger(now)
+    for attempt_id, attempt in locked.items():
+        result = by_attempt[attempt_id]
+        call = their_calls[attempt.call_id]
+        campaign = their_campaigns.get(attempt.campaign_id or "")
+        _note(connection, ledger, attempt, call, campaign, result, now)
+    ledger.write(connection)
+
+
+def _note(
+    connection: Connection,
+    ledger: Ledger,
+    attempt: AnyRow,
+    call: AnyRow,
+    campaign: AnyRow | None,
+    result: SubmitResult,
+    now: datetime,
+) -> None:
+    """One reply, by its outcome class (docs/providers.md, outcomes)."""
+    detail = result.detail
+    if result.outcome is Outcome.PLACED:
+        ledger.placed(attempt, call, result.provider_reference, detail)
+    elif result.outcome is Outcome.NOT_SENT:
+        seconds = backoff(call.unsent + 1, most=300.0) if result.retry_after is None else result.retry_after
+        due_at = now + timedelta(seconds=seconds)
+        ledger.not_placed(attempt, call, due_at, detail, backs_off=result.retry_after is None)
+    elif result.outcome is Outcome.NOT_PROCESSED:
+        until = now + timedelta(seconds=result.retry_after or 1.0)
+        providers.hold(connection, attempt.provider_id, until)
+        ledger.not_placed(attempt, call, until, detail)
+    elif result.outcome is Outcome.UNKNOWN:
+        ledger.unknown(attempt, call, detail)
+    elif result.refusal is Refusal.PROVIDER:
+        log.error("provider paused", provider_id=attempt.provider_id, reason=detail)
+        providers.pause(connection, attempt.provider_id, detail or "refused for its own reasons")
+        ledger.not_placed(attempt, call, now, detail, to_state=AttemptState.REFUSED)
+    else:
+        by_number = result.refusal is Refusal.BAD_NUMBER
+        disposition = Disposition.INVALID_NUMBER if by_number else Disposition.FAILED
+        ledger.refused(attempt, call, campaign, result.disposition or disposition, detail)
+
+
+def backoff(times: int, *, most: float) -> float:
+    """Seconds to wait before the next try after `times` failures: doubling from one second, with jitter."""
+    return min(most, 2.0 ** (min(times, 16) - 1)) * random.uniform(0.7, 1.3)  # noqa: S311 - jitter
+
+
+def _now() -> float:
+    """Seconds on a clock that goes on while the process or the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

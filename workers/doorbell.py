@@ -1,0 +1,44 @@
+"""Doorbells: Celery messages that carry ids. One that cannot be rung costs a second, never a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from dialer.logs import get_logger
+
+log = get_logger(__name__)
+
+#: Calls that one doorbell carries at most.
+CALLS_PER_RING = 100
+
+
+class Doorbell:
+    """Rings for work by name, so that whoever rings need not import the tasks."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def place_calls(self, ids: Sequence[str]) -> None:
+        """Have a worker place these released calls."""
+        for start in range(0, len(ids), CALLS_PER_RING):
+            self._ring("place_calls", "calls", [list(ids[start : start + CALLS_PER_RING])])
+
+    def consume_events(self) -> None:
+        """Have a worker consume the events that are stored."""
+        self._ring("consume_events", "results", [])
+
+    def run_import(self, import_id: str) -> None:
+        """Have a worker go on with an import."""
+        self._ring("run_import", "upkeep", [import_id])
+
+    def _ring(self, name: str, queue: str, args: list[Any]) -> None:
+        try:
+            self._app.send_task(name, args=args, queue=queue, retry=False, ignore_result=True)
+        except (KombuError, RedisError, OSError) as error:
+            # The row is committed; the scheduler rings again once the broker is back.
+            log.warning("doorbell not rung", task=name, error=type(error).__name__)
