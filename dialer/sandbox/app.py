@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from dialer.sandbox.callbacks import Callbacks, Receiver
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.mitto import Mitto
-from dialer.sandbox.wire import OpenProtocol
+from dialer.sandbox.wire import OpenProtocol, Server
 
 PROVIDERS = ("mitto",)
 
@@ -110,7 +110,7 @@ def make_app(
 
 def make_server(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
     """A server for the application; requests that are never to be answered do not hold up its stop."""
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             app,
             host=host,

@@ -154,7 +154,7 @@ async def client_of(limit: int = 10, **timeouts: float) -> AsyncIterator[httpx.A
 
 
 async def place(url: str, deadline: float = 5, trace: Trace | None = None, **timeouts: float) -> SubmitResult:
-    async with client_of(**timeouts) as client:
+    async with client_of(10, **timeouts) as client:
         return await submit(client, adapter(url), CALL, timeout=deadline, trace=trace)
 
 

@@ -1,0 +1,414 @@
+"""The sandbox plays Mitto by its reference, and the adapter gets along with it, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from dialer.http import make_client
+from dialer.lifecycle import AttemptState, Disposition
+from dialer.providers.base import (
+    Adapter,
+    Outcome,
+    ProviderConfig,
+    ProviderError,
+    RawEvent,
+    Submission,
+    check,
+    make_adapter,
+    submit,
+)
+from dialer.sandbox import make_app, make_server
+from dialer.sandbox.outcomes import FATES, table
+
+GOOD: Mapping[str, Any] = {
+    "reference": "AT1",
+    "sourceAddr": "46850001111",
+    "destAddr": "46700000000",
+    "scenarioData": "text=Hello, how are you?",
+}
+KEY = {"X-Authorization": "AccessKey k3y"}
+
+
+@asynccontextmanager
+async def running(app: Starlette) -> AsyncIterator[str]:
+    """The application behind a real server on a free port; gives its URL."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        server = make_server(app)
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        await until(lambda: server.started)
+        try:
+            yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def until(condition: Callable[[], bool], deadline: float = 15) -> None:
+    async with asyncio.timeout(deadline):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.005)
+
+
+class Inbox:
+    """Receives callbacks; answers 503 as often as told, first."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.events: list[RawEvent] = []
+        self.app = Starlette(routes=[Route("/hook", self.receive, methods=["GET"])])
+
+    async def receive(self, request: Request) -> Response:
+        if self.failures:
+            self.failures -= 1
+            return Response(status_code=503)
+        authorization = request.headers.get("authorization")
+        event = RawEvent("GET", "", request.url.query, "", b"", authorization, datetime.now(UTC))
+        self.events.append(event)
+        return Response(status_code=204)
+
+    def kinds(self) -> list[str]:
+        return [event.query.split("&")[0] for event in self.events]
+
+
+def mitto_at(url: str, **settings: str) -> Adapter:
+    return make_adapter(
+        ProviderConfig("PR1", "north", "mitto", f"{url}/mitto", {"access_key": "k3y", **settings})
+    )
+
+
+def call_to(end: str, reference: str = "") -> Submission:
+    return Submission(reference or f"AT{end}", f"+467000000{end}", "+46850001111", "Hello & welcome", None)
+
+
+def activate(
+    body: object, *, access_key: str | None = None, **options: Any
+) -> tuple[httpx.Response, dict[str, Any]]:
+    """Post one activation; gives the response and the log."""
+
+    async def story() -> tuple[httpx.Response, dict[str, Any]]:
+        async with (
+            running(make_app(time_scale=0, access_key=access_key)) as url,
+            httpx.AsyncClient() as client,
+        ):
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            options.setdefault("headers", KEY)
+            response = await client.post(f"{url}/mitto/apps/activate", content=content, **options)
+            return response, (await client.get(f"{url}/sandbox/log")).json()
+
+    return asyncio.run(story())
+
+
+# --- strictness ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (GOOD, "ok"),
+        ({**GOOD, "language": "en-GB-WLS", "gender": 2, "volume": 2, "rate": 4}, "ok"),
+        (b"text=hello", "requiredJsonError"),
+        (b"", "requiredJsonError"),
+        ([GOOD], "invalidSchemeError"),
+        ({"reference": "AT1"}, "invalidSchemeError"),
+        ({**GOOD, "pitch": "medium"}, "invalidSchemeError"),
+        ({**GOOD, "rate": "2"}, "invalidSchemeError"),
+        ({**GOOD, "rate": True}, "invalidSchemeError"),
+        ({**GOOD, "destAddr": 46700000000}, "invalidSchemeError"),
+        ({**GOOD, "reference": ""}, "invalidDataError"),
+        ({**GOOD, "destAddr": "+46700000000"}, "invalidDataError"),
+        ({**GOOD, "sourceAddr": ""}, "invalidDataError"),
+        ({**GOOD, "scenarioData": "Hello"}, "invalidDataError"),
+        ({**GOOD, "scenarioData": "text=Fish & chips"}, "invalidDataError"),
+        ({**GOOD, "language": "en-GB"}, "invalidDataError"),
+        ({**GOOD, "rate": 5}, "invalidDataError"),
+        ({**GOOD, "volume": 3}, "invalidDataError"),
+        ({**GOOD, "gender": 0}, "invalidDataError"),
+        ({**GOOD, "isRepeat": 1, "repeatBusy": 1, "repeatBusyCount": -1}, "invalidDataError"),
+    ],
+)
+def test_only_what_the_reference_allows_is_taken(body: object, status: str) -> None:
+    response, log = activate(body)
+    assert (response.status_code, response.json()["status"]) == (200, status)
+    assert [json.dumps(line["accepted"]) for line in log["lines"]] == [json.dumps(status == "ok")]
+
+
+def test_an_activation_with_repeats_gets_a_request_id() -> None:
+    response, _ = activate(
+        {**GOOD, "isRepeat": 1, "repeatBusy": 1, "repeatBusyCount": 2, "repeatBusyInt": 30}
+    )
+    assert len(response.json()["requestId"]) == 32
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"headers": {}}, "invalidAccessKeyError"),
+        ({"headers": {"X-Authorization": "k3y"}}, "invalidAccessKeyError"),
+        ({"headers": {"X-Authorization": "AccessKey other"}}, "invalidAccessKeyError"),
+        ({"headers": {"X-Authorization": "AccessKey k3y"}}, "ok"),
+        ({"headers": {}, "params": {"X-Authorization": "AccessKey k3y"}}, "ok"),
+    ],
+)
+def test_the_key_may_come_in_the_header_or_the_url_and_must_be_right(
+    options: dict[str, Any], status: str
+) -> None:
+    response, _ = activate(GOOD, access_key="k3y", **options)
+    assert response.json()["status"] == status
+
+
+def test_a_reference_that_comes_twice_is_logged_twice(tmp_path: Path) -> None:
+    file = tmp_path / "calls.jsonl"
+
+    async def story() -> tuple[dict[str, Any], dict[str, Any]]:
+        async with running(make_app(time_scale=0, log=file)) as url, httpx.AsyncClient() as client:
+            for _ in range(2):
+                await client.post(f"{url}/mitto/apps/activate", json=dict(GOOD), headers=KEY)
+            log = (await client.get(f"{url}/sandbox/log", params={"since": 1})).json()
+            return log, (await client.get(f"{url}/sandbox/stats")).json()
+
+    log, stats = asyncio.run(story())
+    assert (len(log["lines"]), log["next"]) == (1, 2)
+    assert (stats["accepted"], stats["repeated_references"]) == (2, 1)
+    written = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["reference"], line["to"]) for line in written] == [("AT1", "46700000000")] * 2
+
+
+# --- the adapter against it ------------------------------------------------------------------------------
+
+SUBMIT_OUTCOMES = {
+    "05": Outcome.NOT_PROCESSED,
+    "06": Outcome.UNKNOWN,
+    "07": Outcome.UNKNOWN,
+    "12": Outcome.UNKNOWN,
+    "13": Outcome.UNKNOWN,
+    "18": Outcome.REFUSED,
+    "19": Outcome.UNKNOWN,
+}
+DISPOSITIONS = {
+    "01": Disposition.BUSY,
+    "02": Disposition.NO_ANSWER,
+    "03": Disposition.UNAVAILABLE,
+    "04": Disposition.INVALID_NUMBER,
+    "11": Disposition.CONGESTION,
+    "16": Disposition.REJECTED,
+    "17": Disposition.FAILED,
+    "20": Disposition.MACHINE,
+}
+NO_CALLBACKS = {"05", "06", "10", "18"}
+
+
+def test_every_fate_is_read_by_the_adapter_as_the_table_says() -> None:
+    async def story() -> tuple[dict[str, Outcome], Inbox, Adapter]:
+        inbox = Inbox()
+        ends = [*FATES, "00"]
+        async with (
+            running(inbox.app) as hook,
+            running(make_app(time_scale=0, callback_url=f"{hook}/hook")) as url,
+        ):
+            adapter, client = mitto_at(url), make_client(30)
+            results = await asyncio.gather(
+                *(submit(client, adapter, call_to(end), timeout=2) for end in ends)
+            )
+            expected = 2 * (len(ends) - len(NO_CALLBACKS)) + 2  # one of them comes doubled
+            await until(lambda: len(inbox.events) >= expected)
+            await client.aclose()
+        return {end: result.outcome for end, result in zip(ends, results, strict=True)}, inbox, adapter
+
+    outcomes, inbox, adapter = asyncio.run(story())
+    assert outcomes == {end: SUBMIT_OUTCOMES.get(end, Outcome.PLACED) for end in outcomes}
+
+    facts = [fact for event in inbox.events for fact in adapter.read_event(event)]
+    ended = {fact.attempt_id[2:]: fact.disposition for fact in facts if fact.state is AttemptState.ENDED}
+    expected = {
+        end: DISPOSITIONS.get(end, Disposition.ANSWERED) for end in outcomes if end not in NO_CALLBACKS
+    }
+    assert ended == expected
+    states = {end: [fact.state for fact in facts if fact.attempt_id == f"AT{end}"] for end in outcomes}
+    ringing, over = AttemptState.RINGING, AttemptState.ENDED
+    assert states["00"] == [ringing, over]
+    assert states["09"] == [ringing, ringing, over, over]
+    assert states["14"] == [over, ringing]
+
+
+def test_callbacks_may_come_before_the_reply() -> None:
+    async def story() -> list[str]:
+        inbox = Inbox()
+        async with (
+            running(inbox.app) as hook,
+            running(make_app(time_scale=1, callback_url=f"{hook}/hook")) as url,
+        ):
+            client = make_client(5)
+            result = await submit(client, mitto_at(url), call_to("15"), timeout=10)
+            seen = inbox.kinds()
+            await client.aclose()
+        assert result.outcome is Outcome.PLACED
+        return seen
+
+    assert asyncio.run(story()) == ["type=startCallback", "type=endCallback"]
+
+
+def test_429_holds_a_number_once() -> None:
+    async def story() -> list[tuple[Outcome, float | None]]:
+        async with running(make_app(time_scale=0)) as url:
+            client, adapter = make_client(5), mitto_at(url)
+            results = [await submit(client, adapter, call_to("05", f"AT{i}"), timeout=5) for i in range(2)]
+            await client.aclose()
+            return [(result.outcome, result.retry_after) for result in results]
+
+    assert asyncio.run(story()) == [(Outcome.NOT_PROCESSED, 1.0), (Outcome.PLACED, None)]
+
+
+def test_callbacks_carry_the_password_and_come_again_until_taken() -> None:
+    async def story() -> tuple[Inbox, Adapter, dict[str, Any]]:
+        inbox = Inbox(failures=1)
+        async with (
+            running(inbox.app) as hook,
+            running(make_app(time_scale=0)) as url,
+            httpx.AsyncClient() as client,
+        ):
+            where = {"url": f"{hook}/hook?x=1", "user": "mitto", "password": "s3same"}
+            assert (await client.put(f"{url}/sandbox/callbacks/mitto", json=where)).status_code == 200
+            await client.post(f"{url}/mitto/apps/activate", json=dict(GOOD), headers=KEY)
+            await until(lambda: len(inbox.events) == 2)
+            stats = (await client.get(f"{url}/sandbox/stats")).json()
+        return inbox, mitto_at(url, callback_user="mitto", callback_password="s3same"), stats
+
+    inbox, adapter, stats = asyncio.run(story())
+    assert all(event.query.startswith("x=1&type=") for event in inbox.events)
+    assert all(adapter.authentic(event) for event in inbox.events)
+    assert inbox.events[0].authorization == "Basic " + base64.b64encode(b"mitto:s3same").decode()
+    assert stats["callbacks"]["failed_tries"] == 1
+
+
+def test_the_balance_shows_whether_the_key_works() -> None:
+    async def story() -> str:
+        async with running(make_app(access_key="k3y")) as url:
+            client = make_client(5)
+            try:
+                said = await check(client, mitto_at(url))
+                with pytest.raises(ProviderError, match="does not know the access key"):
+                    await check(client, mitto_at(url, access_key="other"))
+            finally:
+                await client.aclose()
+            return said
+
+    assert "100.0" in asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("callbacks/mitto", {"url": "example.com"}),
+        ("callbacks/mitto", {}),
+        ("callbacks/nobody", {"url": "http://127.0.0.1/"}),
+        ("settings", {"time_scale": -1}),
+        ("settings", {"time_scale": "fast"}),
+        ("settings", {}),
+    ],
+)
+def test_wrong_orders_to_the_sandbox_are_refused_with_a_sentence(path: str, body: dict[str, Any]) -> None:
+    async def story() -> httpx.Response:
+        async with running(make_app()) as url, httpx.AsyncClient() as client:
+            return await client.put(f"{url}/sandbox/{path}", json=body)
+
+    response = asyncio.run(story())
+    assert response.status_code == 400
+    assert response.json()["message"]
+
+
+def test_the_time_scale_can_be_changed_while_running() -> None:
+    async def story() -> float:
+        inbox = Inbox()
+        async with (
+            running(inbox.app) as hook,
+            running(make_app(time_scale=1000, callback_url=f"{hook}/hook")) as url,
+            httpx.AsyncClient() as client,
+        ):
+            await client.put(f"{url}/sandbox/settings", json={"time_scale": 0})
+            await client.post(f"{url}/mitto/apps/activate", json=dict(GOOD), headers=KEY)
+            await until(lambda: len(inbox.events) == 2)
+            stats: dict[str, float] = (await client.get(f"{url}/sandbox/stats")).json()
+            return stats["time_scale"]
+
+    assert asyncio.run(story()) == 0
+
+
+# --- the program and its page -----------------------------------------------------------------------------
+
+
+def test_the_page_shows_the_table_that_the_code_uses() -> None:
+    page = Path(__file__).parents[2] / "docs" / "sandbox.md"
+    assert table() in page.read_text(encoding="utf-8")
+
+
+def test_the_program_serves_logs_and_stops_when_asked(tmp_path: Path) -> None:
+    log = tmp_path / "calls.jsonl"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "dialer.sandbox",
+        "--port",
+        str(port),
+        "--time-scale",
+        "0",
+        "--log",
+        str(log),
+    ]
+    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+
+    async def story() -> int:
+        client = httpx.AsyncClient()
+        async with asyncio.timeout(30), client:
+            while True:
+                try:
+                    await client.get(f"http://127.0.0.1:{port}/sandbox/stats")
+                    break
+                except httpx.ConnectError:
+                    await asyncio.sleep(0.05)
+            hung = asyncio.create_task(
+                client.post(
+                    f"http://127.0.0.1:{port}/mitto/apps/activate",
+                    json={**GOOD, "destAddr": "46700000007"},
+                    headers=KEY,
+                    timeout=60,
+                )
+            )
+            await until(lambda: log.read_text() != "")
+            program.send_signal(signal.SIGTERM)
+            with pytest.raises(httpx.HTTPError):
+                await hung
+        return len(log.read_text().splitlines())
+
+    try:
+        assert asyncio.run(story()) == 1
+        _, errors = program.communicate(timeout=20)
+        assert errors.splitlines() == [f"Mitto is played at http://127.0.0.1:{port}/mitto"]
+    finally:
+        if program.poll() is None:
+            program.kill()
+            program.communicate()
