@@ -285,11 +285,15 @@ def private_folder(folder: Path, variable: str = "") -> Path:
             [f"{subject} cannot be made ({error.strerror}): name another or mend its rights."]
         ) from None
     if found.st_uid != os.getuid():
-        raise SettingsError([f"{subject} belongs to another user: name a folder of your own."])
+        raise SettingsError(
+            [f"{subject} belongs to another user: name one of your own, such as {folder}/dialer."]
+        )
     if stat.S_IMODE(found.st_mode) & 0o077:
         if any(folder.iterdir()) and not (folder / "run").is_dir():
             raise SettingsError(
-                [f"{subject} is open to other users: name a folder of its own, or `chmod 700` it."]
+                [
+                    f"{subject} is open to other users: `chmod 700` it or name another, such as {folder}/dialer."
+                ]
             )
         folder.chmod(0o700)
     return folder

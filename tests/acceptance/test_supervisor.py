@@ -16,7 +16,10 @@ from typing import Any
 
 import psutil
 import pytest
+import redis
 
+from dialer import tether
+from dialer.settings import Settings
 from dialer.supervisor import LONGEST_BACKOFF, STEADY_AFTER, describe_exit, next_backoff
 
 WITHIN = 20.0  # seconds; a deadline, not an expectation
@@ -57,7 +60,9 @@ while True:
 MAIN = """
 import sys
 from pathlib import Path
-from dialer.supervisor import Child, Supervisor, SupervisorError
+from dialer.embedded import EmbeddedServer
+from dialer.settings import Settings
+from dialer.supervisor import Child, Supervisor, SupervisorError, embedded_child
 home, child, diary = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 
 def wrote(line):
@@ -93,6 +98,8 @@ class House:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            # A test run that is killed leaves nobody behind either.
+            preexec_fn=tether.preexec(),  # noqa: PLW1509
         )
         self.started.append(process)
         return process
@@ -147,6 +154,13 @@ def is_alive(pid: int) -> bool:
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
+        return False
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
         return False
 
 
@@ -288,6 +302,53 @@ def test_a_program_that_is_not_there_is_a_sentence(house: House) -> None:
     told = supervisor.communicate(timeout=WITHIN)[1]
     assert supervisor.returncode == 1
     assert "flower cannot be started: No such file or directory: /nowhere/flower." in told
+
+
+def test_the_embedded_server_is_restarted_like_any_child_and_goes_with_the_supervisor(house: House) -> None:
+    settings = Settings(home=house.home)
+    supervisor = house.up("[embedded_child(EmbeddedServer.of(Settings(home=home))), program('worker')]")
+    wait_for(house.is_ready)
+    first = house.pids()["redis"]
+    with redis.Redis.from_url(settings.redis_url) as client:
+        assert client.ping()
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: house.pids().get("redis", first) != first)
+    with redis.Redis.from_url(settings.redis_url) as client:
+        wait_for(lambda: answers(client))
+    second = house.pids()["redis"]
+    supervisor.kill()
+    wait_for(lambda: not is_alive(second))
+
+
+@pytest.mark.parametrize("kernel_helps", [True, False])
+def test_a_tethered_process_dies_with_its_parent(tmp_path: Path, kernel_helps: bool) -> None:
+    told = tmp_path / "pid"
+    child = f"""
+import os, signal, time
+from dialer import tether
+if not {kernel_helps}:
+    tether._libc = None
+tether.tether(signal.SIGKILL)
+with open({str(told)!r}, "w") as file:
+    file.write(f"{{os.getpid()}}\\n")
+time.sleep(600)
+"""
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", parent], env=environment) as process:
+        wait_for(lambda: told.exists() and told.read_text().endswith("\n"))
+        pid = int(told.read_text())
+        assert is_alive(pid)
+        process.kill()
+    wait_for(lambda: not is_alive(pid))
+
+
+def test_a_process_whose_parent_died_before_it_was_tethered_dies_at_once() -> None:
+    nobody = 2**22 + 1  # above the greatest process id
+    script = f"import signal, time; from dialer.tether import tether; tether(signal.SIGKILL, {nobody}); time.sleep(600)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, timeout=WITHIN, check=False)
+    assert ended.returncode == -signal.SIGKILL
 
 
 def test_the_backoff_doubles_to_its_longest_and_begins_anew_after_a_steady_life() -> None:

@@ -16,7 +16,7 @@ import pytest
 import redis
 from kombu.connection import Connection
 
-from dialer import embedded
+from dialer import embedded, tether
 from dialer.embedded import EmbeddedServer, EmbeddedServerError, find_server
 from dialer.settings import Settings
 
@@ -58,6 +58,7 @@ def starter(settings: Settings) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        preexec_fn=tether.preexec(),  # noqa: PLW1509
     )
     with process:
         yield process
@@ -98,7 +99,7 @@ def test_it_keeps_every_write_and_evicts_none(server: EmbeddedServer, client: re
 
 
 def test_celery_reaches_it_too(server: EmbeddedServer, settings: Settings) -> None:
-    with Connection(settings.broker_url) as connection:  # type: ignore[no-untyped-call]
+    with Connection(settings.broker_url) as connection:
         queue = connection.SimpleQueue("calls")
         queue.put({"id": "x"})
         assert queue.get(timeout=WITHIN).payload == {"id": "x"}
@@ -109,9 +110,9 @@ def test_celery_reaches_it_too(server: EmbeddedServer, settings: Settings) -> No
 def test_a_home_with_a_space_or_a_long_name_will_do(tmp_path: Path, name: str) -> None:
     settings = Settings(home=tmp_path / name)
     with EmbeddedServer.of(settings) as server:
-        connection = Connection(settings.broker_url)  # type: ignore[no-untyped-call]
-        assert connection.ensure_connection(max_retries=1)  # type: ignore[no-untyped-call]
-        connection.release()  # type: ignore[no-untyped-call]
+        connection = Connection(settings.broker_url)
+        assert connection.ensure_connection(max_retries=1)
+        connection.release()
         with redis.Redis.from_url(server.url) as client:
             assert client.ping()
     if server.socket.parent != settings.home / "run":
@@ -175,6 +176,7 @@ def test_a_write_cut_off_by_a_crash_costs_only_itself(settings: Settings, client
     with EmbeddedServer.of(settings) as server:
         client.set("first", "kept")
         client.set("second", "lost" * 100)
+        assert client.waitaof(1, 0, int(WITHIN * 1000)) == [1, 0]  # both are on the disk
         assert server.pid is not None
         os.kill(server.pid, signal.SIGKILL)
         wait_for(lambda: not server.is_running())

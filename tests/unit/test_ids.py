@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialer import ids
@@ -37,6 +37,7 @@ def test_things_have_two_letters_and_ten_characters(make: Callable[[], str], pre
     assert len(set(made)) == 500
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=300), MOMENTS)
 def test_call_ids_of_a_batch_strictly_increase(n: int, now: datetime) -> None:
     made = ids.call_ids(n, now)
@@ -45,6 +46,7 @@ def test_call_ids_of_a_batch_strictly_increase(n: int, now: datetime) -> None:
     assert all(re.fullmatch(r"[0-9a-hjkmnp-tv-z]{20}", one) for one in made)
 
 
+@settings(deadline=None)
 @given(MOMENTS, st.integers(min_value=1, max_value=10**9))
 def test_a_later_call_has_a_greater_id(now: datetime, milliseconds: int) -> None:
     later = now + timedelta(milliseconds=milliseconds)

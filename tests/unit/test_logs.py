@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialer import ids, logs
@@ -77,6 +77,7 @@ def log(home: Path) -> Log:
     )
 
 
+@settings(deadline=None)
 @given(
     E164, st.sampled_from(["{}", "call to {} failed", "to={}&x=1", "'{}'", "tel:{}", "<sip:{}@host>", "a{}"])
 )
@@ -88,6 +89,7 @@ def test_no_phone_number_survives(number: str, sentence: str) -> None:
     assert digits not in json.dumps(line)
 
 
+@settings(deadline=None)
 @given(
     LONG_NUMBER,
     st.sampled_from(["{}", "call to {} failed", "to={}&x=1", "['{}', 1]", "%2B{}", "to_{}", "n{}x"]),
@@ -114,6 +116,7 @@ def test_the_same_number_has_the_same_tag_however_it_is_written() -> None:
     assert tags != {Scrubber("another key").text(NUMBER)}
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=2**44))
 def test_ids_of_ours_survive(milliseconds: int) -> None:
     call = ids.call_ids(1, datetime.fromtimestamp(milliseconds / 1000, UTC))[0]
@@ -140,6 +143,7 @@ def test_what_is_no_number_and_no_secret_survives(text: str) -> None:
     assert SCRUBBER.text(text) == text
 
 
+@settings(deadline=None)
 @given(SECRETS)
 def test_no_known_secret_survives_anywhere(secret: str) -> None:
     scrubber = Scrubber("key", (secret,))

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialer.secrets import SecretBox, SecretError, hash_auth, new_auth_key, new_webhook_token, same_auth
@@ -14,6 +14,7 @@ from dialer.secrets import SecretBox, SecretError, hash_auth, new_auth_key, new_
 OLD, NEW = "the-old-passphrase", "the-new-passphrase"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text()))
 def test_what_is_sealed_opens_again(values: dict[str, str]) -> None:
     box = SecretBox([NEW])

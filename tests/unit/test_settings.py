@@ -92,7 +92,8 @@ def test_a_folder_full_of_other_things_is_not_taken_as_home(home: Path) -> None:
     home.chmod(0o755)
     (home / "letters").write_text("private")
     assert problems(home=home) == [
-        f"DIALER_HOME names {home}, which is open to other users: name a folder of its own, or `chmod 700` it."
+        f"DIALER_HOME names {home}, which is open to other users: `chmod 700` it or name another, "
+        f"such as {home}/dialer."
     ]
     assert mode(home) == 0o755
 
