@@ -69,15 +69,13 @@ class EmbeddedServer:
         return self._process is not None and self._process.poll() is None
 
     def prepare(self) -> None:
-        """Makes the folders, takes the locks and clears what a killed server left. May be called again."""
+        """Makes the folders and takes the locks; may be called again. A stale socket is the server's to replace."""
         private_folder(self.data)
         private_folder(self.socket.parent)
         if self._ours is None:
             self._ours = _take_starters_lock(self.data / "starter.lock")
         if self._servers is None:
             self._servers = _take_servers_lock(self.data / "server.lock", self.data / "server.pid")
-        # Whoever holds both locks is alone: a socket that is still there was left by a server that was killed.
-        self.socket.unlink(missing_ok=True)
 
     def command(self) -> list[str]:
         """The command line that runs the server in the foreground."""
@@ -133,7 +131,6 @@ class EmbeddedServer:
                 self._process.kill()
                 self._process.wait()
             self._process = None
-            self.socket.unlink(missing_ok=True)
         for lock in (self._servers, self._ours):
             if lock is not None:
                 lock.close()
