@@ -47,12 +47,10 @@ class Ledger:
         self._corrections: list[tuple[str, dict[str, Any]]] = []
         self._counts: Deltas = Counter()
 
-    def advance(
-        self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None, standing: Standing, detail: str
-    ) -> None:
+    def advance(self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None, standing: Standing) -> None:
         """The provider said something new: the attempt now stands at `standing`."""
         before = AttemptState(attempt.state)
-        values = _columns(standing) | ({"detail": detail} if detail else {})
+        values = _columns(standing)
         if standing.state is before:
             self._correct(attempt, call, standing, values)
             return

@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from dialer import ids
 from dialer.calls.ledger import Ledger
@@ -47,13 +49,21 @@ ENDED_AT_ONCE = 500
 Clock = Callable[[Connection], datetime]
 
 
+class VisitError(Exception):
+    """A campaign could not be visited; nothing was changed."""
+
+    def __init__(self, campaign_id: str) -> None:
+        super().__init__(f"campaign {campaign_id} could not be visited")
+        self.campaign_id = campaign_id
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """What one visit did: the campaign, and the calls that a doorbell must be rung for."""
 
     campaign_id: str
-    state: CampaignState
-    released: tuple[str, ...]
+    released: tuple[str, ...] = ()
+    finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,8 @@ def visit_next(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> Visi
     """Give the campaign that was served longest ago what is due to it; None when no campaign needs attention.
 
     Safe to run in any number of processes: the campaign's row is claimed, one that another process holds is
-    skipped. Raises `redis.RedisError` with nothing changed when the pace cannot be asked.
+    skipped. Raises `redis.RedisError` when the pace cannot be asked, VisitError when a
+    campaign cannot be visited for a reason of its own, both with nothing changed.
     """
     with reading(engine) as connection:
         if not campaigns.any_due(connection, clock(connection)):
@@ -80,41 +91,48 @@ def visit_next(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> Visi
         campaign = campaigns.claim_due(connection, now)
         if campaign is None:
             return None
-        return _visit(connection, limiter, campaign, now)
+        try:
+            return _visit(connection, limiter, campaign, now)
+        except (SQLAlchemyError, RedisError):
+            raise
+        except Exception as error:
+            # Whatever is odd about one campaign, the caller must know which, to go on with the others.
+            raise VisitError(campaign.id) from error
 
 
 def _visit(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> Visit:
     state = CampaignState(campaign.state)
-    released: tuple[str, ...] = ()
     if state is CampaignState.STOPPED:
         _end_rest(connection, campaign, CallState.CANCELLED, "campaign stopped", now)
-    elif now >= campaign.end_at:
-        _end_rest(connection, campaign, CallState.EXPIRED, "campaign ended", now)
-    elif state is CampaignState.SCHEDULED and now >= campaign.start_at:
+        return Visit(campaign.id)
+    if now >= campaign.end_at:
+        return Visit(
+            campaign.id, finished=_end_rest(connection, campaign, CallState.EXPIRED, "campaign ended", now)
+        )
+    if state is CampaignState.RUNNING:
+        return _release(connection, limiter, campaign, now)
+    if state is CampaignState.SCHEDULED and now >= campaign.start_at:
         start = CampaignMove(campaign.id, state, CampaignState.RUNNING, {"started_at": now, "wake_at": now})
         campaigns.move(connection, [start], now)
-        state = CampaignState.RUNNING
-    elif state is CampaignState.RUNNING:
-        released = _release(connection, limiter, campaign, now)
     else:  # woken before its time: paused, or not started
         wake_at = campaign.end_at if state is CampaignState.PAUSED else campaign.start_at
         campaigns.update(connection, campaign.id, wake_at=wake_at)
-    return Visit(campaign.id, state, released)
+    return Visit(campaign.id)
 
 
-def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> tuple[str, ...]:
+def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> Visit:
     account = accounts.with_id(connection, campaign.account_id)
     if account is None or not account.enabled:
         campaigns.update(connection, campaign.id, wake_at=now + STUCK)
-        return ()
+        return Visit(campaign.id)
     want = min(BATCH, _room(connection, campaign, account))
     if want <= 0:
         campaigns.update(connection, campaign.id, wake_at=now + SOON)
-        return ()
+        return Visit(campaign.id)
     route = _route(connection, limiter, campaign, account, want, now)
     if isinstance(route, datetime):  # nobody can carry a call before then
         campaigns.update(connection, campaign.id, wake_at=route)
-        return ()
+        return Visit(campaign.id)
     provider, want = route
     due = calls.lock_due(connection, campaign.id, now, want)
     fates, exhausted = _fates(connection, campaign, account, want - len(due), now)
@@ -127,13 +145,12 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
     released = _write(connection, campaign, provider, due, kept, now)
     if not due and not fates and exhausted and _is_drained(connection, campaign):
         _finish(connection, campaign, now)
-    else:
-        wake_at = _wake_at(
-            connection, campaign, grant, progress=bool(released or kept), exhausted=exhausted, now=now
-        )
-        served = {"served_at": now} if released else {}
-        campaigns.update(connection, campaign.id, wake_at=wake_at, **served)
-    return released
+        return Visit(campaign.id, finished=True)
+    progress = bool(released or kept)
+    wake_at = _wake_at(connection, campaign, grant, progress=progress, exhausted=exhausted, now=now)
+    served = {"served_at": now} if released else {}
+    campaigns.update(connection, campaign.id, wake_at=wake_at, **served)
+    return Visit(campaign.id, released)
 
 
 def _room(connection: Connection, campaign: AnyRow, account: AnyRow) -> int:
@@ -372,27 +389,28 @@ def _finish(connection: Connection, campaign: AnyRow, now: datetime) -> None:
     campaigns.move(connection, [finish], now)
 
 
-def _end_rest(connection: Connection, campaign: AnyRow, end: CallState, reason: str, now: datetime) -> None:
-    """After a stop or the end date: what was not dialled ends, what is at a provider is waited for."""
+def _end_rest(connection: Connection, campaign: AnyRow, end: CallState, reason: str, now: datetime) -> bool:
+    """After a stop or the end date: what was not dialled ends, what is at a provider is waited for; whether that
+    was the last of it."""
     ledger = Ledger(now)
     rest = calls.lock_open(connection, campaign.id, ENDED_AT_ONCE)
     for call in rest:
         ledger.end_call(call, end, reason)
-    if rest:
-        campaigns.update(connection, campaign.id, wake_at=now)
-    elif calls.has_open(connection, campaign.id):
-        campaigns.update(connection, campaign.id, wake_at=now + LATER)
-    else:
-        # Contacts that were never taken end here, counted and not written one by one.
-        taken = campaigns.counts(connection, campaign.id).get("taken", 0)
-        untaken = max(0, contacts.count(connection, campaign.list_id) - taken)
-        ledger.count(campaign.id, "taken", untaken)
-        ledger.count(campaign.id, end.value, untaken)
-        if campaign.state == CampaignState.STOPPED:
-            campaigns.update(connection, campaign.id, wake_at=None)
-        else:
-            _finish(connection, campaign, now)
+    if rest or calls.has_open(connection, campaign.id):
+        ledger.write(connection)
+        campaigns.update(connection, campaign.id, wake_at=now if rest else now + LATER)
+        return False
+    # Contacts that were never taken end here, counted and not written one by one.
+    taken = campaigns.counts(connection, campaign.id).get("taken", 0)
+    untaken = max(0, contacts.count(connection, campaign.list_id) - taken)
+    ledger.count(campaign.id, "taken", untaken)
+    ledger.count(campaign.id, end.value, untaken)
     ledger.write(connection)
+    if campaign.state == CampaignState.STOPPED:
+        campaigns.update(connection, campaign.id, wake_at=None)
+    else:
+        _finish(connection, campaign, now)
+    return True
 
 
 def window_of(campaign: AnyRow, account: AnyRow) -> CallingWindow:

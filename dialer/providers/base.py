@@ -235,9 +235,11 @@ class Adapter(ABC):
     def read_reply(self, reply: Reply) -> Verdict:
         """What a 2xx or 4xx reply means. What is not surely one of the documented answers is UNKNOWN."""
 
+    @classmethod
     @abstractmethod
-    def read_event(self, raw: RawEvent) -> list[Fact]:
-        """What a callback says: an empty list when nothing of interest, EventError when it makes no sense."""
+    def read_event(cls, raw: RawEvent) -> list[Fact]:
+        """What a callback says; no credential is needed to read it. An empty list when nothing is of interest,
+        EventError when it makes no sense."""
 
     def read_status(self, reply: Reply) -> Verdict | None:
         """What the status says by itself, before the body is read; None leaves it to `read_reply`.
@@ -265,7 +267,8 @@ class Adapter(ABC):
         scheme, _, given = (raw.authorization or "").strip().partition(" ")
         return scheme.lower() == "basic" and hmac.compare_digest(given.strip().encode(), expected.encode())
 
-    def dedupe_key(self, raw: RawEvent) -> str:
+    @classmethod
+    def dedupe_key(cls, raw: RawEvent) -> str:
         """Equal for two deliveries of the same event: a hash over method, path, query and body."""
         digest = hashlib.sha256()
         for part in (raw.method.encode(), raw.path.encode(), raw.query.encode(), raw.body):
@@ -273,13 +276,14 @@ class Adapter(ABC):
             digest.update(part)
         return digest.hexdigest()
 
-    def check_campaign(self, language: str, has_text: bool, has_media: bool) -> list[str]:
+    @classmethod
+    def check_campaign(cls, language: str, has_text: bool, has_media: bool) -> list[str]:
         """Why a campaign with such a message cannot go through this provider: one sentence each."""
         problems = []
-        if has_text and Capability.ANNOUNCE_TEXT not in self.capabilities:
-            problems.append(f"A provider of kind {self.kind} cannot speak a text; use a recorded file.")
-        if has_media and Capability.ANNOUNCE_FILE not in self.capabilities:
-            problems.append(f"A provider of kind {self.kind} cannot play a recorded file; use a text.")
+        if has_text and Capability.ANNOUNCE_TEXT not in cls.capabilities:
+            problems.append(f"A provider of kind {cls.kind} cannot speak a text; use a recorded file.")
+        if has_media and Capability.ANNOUNCE_FILE not in cls.capabilities:
+            problems.append(f"A provider of kind {cls.kind} cannot play a recorded file; use a text.")
         return problems
 
     def check_request(self) -> ProviderRequest | None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import (
@@ -217,7 +218,8 @@ class MittoAdapter(Adapter):
         reference = answer.get("requestId")
         return Verdict(outcome, provider_reference=reference if isinstance(reference, str) else None)
 
-    def read_event(self, raw: RawEvent) -> list[Fact]:
+    @classmethod
+    def read_event(cls, raw: RawEvent) -> list[Fact]:
         """See "Parameters passed to the startCallback / endCallback". There is no time in them: arrival counts."""
         fields = event_fields(raw)
         kind = fields.get("type", "")
@@ -241,7 +243,8 @@ class MittoAdapter(Adapter):
             )
         ]
 
-    def check_campaign(self, language: str, has_text: bool, has_media: bool) -> list[str]:
+    @classmethod
+    def check_campaign(cls, language: str, has_text: bool, has_media: bool) -> list[str]:
         """The text's language must be one of `LANGUAGES`."""
         problems = super().check_campaign(language, has_text, has_media)
         if has_text and mitto_language(language) is None:
@@ -293,13 +296,9 @@ class MittoAdapter(Adapter):
 
 
 def scenario_value(value: str) -> str:
-    """A value of `scenarioData`, "a set of parameter=value pairs separated by &".
-
-    The reference's own example is written as it is spoken (`text=Hello, how are you?`), so only what would break
-    the pairs, or be changed by undoing this, is percent-encoded. Line breaks become spaces.
-    """
-    value = " ".join(re.sub(r"[\x00-\x1f\x7f]", " ", value).split())
-    return re.sub(r"[%&=+]", lambda found: f"%{ord(found[0]):02X}", value)
+    """A value of `scenarioData`, "a set of parameter=value pairs separated by &": percent-encoded, so that no
+    character of a message can end it or begin another parameter. Line breaks become spaces."""
+    return quote(" ".join(re.sub(r"[\x00-\x1f\x7f]", " ", value).split()), safe="")
 
 
 def mitto_language(language: str) -> str | None:

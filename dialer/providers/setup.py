@@ -139,7 +139,9 @@ def _value(key: str, value: str) -> str:
     if value.startswith("env:"):
         variable = value.removeprefix("env:")
         if variable not in os.environ:
-            raise ProviderSettingError(f"--set {key} asks for the variable {variable}, which is not set: export it.")
+            raise ProviderSettingError(
+                f"--set {key} asks for the variable {variable}, which is not set: export it."
+            )
         return os.environ[variable]
     if value.startswith("@"):
         path = Path(value[1:]).expanduser()
@@ -147,5 +149,7 @@ def _value(key: str, value: str) -> str:
             return path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
-            raise ProviderSettingError(f"--set {key} cannot read {path} ({reason}): name a readable file.") from None
+            raise ProviderSettingError(
+                f"--set {key} cannot read {path} ({reason}): name a readable file."
+            ) from None
     return value

@@ -72,7 +72,7 @@ def test_an_activation_reads_as_in_the_reference() -> None:
         "reference": "AT1",
         "sourceAddr": "46850001111",
         "destAddr": "46701112233",
-        "scenarioData": "text=Hello, how are you?",
+        "scenarioData": "text=Hello%2C%20how%20are%20you%3F",
         "language": "en-US",
         "gender": 2,
         "volume": 1,
@@ -101,8 +101,8 @@ def test_without_any_caller_id_the_call_is_refused_with_the_mend() -> None:
 
 
 def test_a_text_is_announced_as_often_as_asked() -> None:
-    assert body_of(replace(CALL, text="Hi", repeat_count=3))["scenarioData"] == "text=Hi. Hi. Hi"
-    assert body_of(replace(CALL, text="Hi!", repeat_count=2))["scenarioData"] == "text=Hi! Hi!"
+    assert body_of(replace(CALL, text="Hi", repeat_count=3))["scenarioData"] == "text=Hi.%20Hi.%20Hi"
+    assert body_of(replace(CALL, text="Hi!", repeat_count=2))["scenarioData"] == "text=Hi%21%20Hi%21"
 
 
 def test_a_script_that_can_repeat_is_told_to() -> None:
@@ -114,8 +114,8 @@ def test_a_script_that_can_repeat_is_told_to() -> None:
 
 def test_a_recorded_file_goes_into_the_variable_the_script_knows() -> None:
     recorded = replace(CALL, text=None, media="hello & bye.wav", language="xx-XX")
-    assert body_of(recorded)["scenarioData"] == "file=hello %26 bye.wav"
-    assert body_of(recorded, media_variable="media")["scenarioData"] == "media=hello %26 bye.wav"
+    assert body_of(recorded)["scenarioData"] == "file=hello%20%26%20bye.wav"
+    assert body_of(recorded, media_variable="media")["scenarioData"] == "media=hello%20%26%20bye.wav"
     assert "language" not in body_of(recorded)
 
 

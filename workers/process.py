@@ -1,0 +1,71 @@
+"""What a worker process holds: its engine, its limiter, its dispatcher. Made after the fork, closed at its end."""
+
+from __future__ import annotations
+
+import signal
+from functools import cache
+from typing import Any
+
+from celery import signals
+from redis import Redis
+from sqlalchemy import Engine
+
+from dialer import logs
+from dialer.db import make_engine
+from dialer.pace.limiter import Limiter
+from dialer.secrets import SecretBox
+from dialer.settings import get_settings
+from dialer.tether import tether
+from workers.dispatch import AdapterCache, Dispatcher
+
+#: Seconds that a process waits at its end for the answers it is owed; longer than a request may take.
+DRAIN = 15.0
+
+log = logs.get_logger(__name__)
+
+
+@cache
+def engine() -> Engine:
+    """This process's database engine."""
+    return make_engine(get_settings().database_url)
+
+
+@cache
+def limiter() -> Limiter:
+    """This process's way to the pace."""
+    return Limiter(make_redis(get_settings().redis_url))
+
+
+@cache
+def dispatcher() -> Dispatcher:
+    """This process's dispatcher."""
+    settings = get_settings()
+    adapters = AdapterCache(SecretBox(settings.secret_keys()), reconcile_after=settings.reconcile_after)
+    return Dispatcher(engine(), limiter(), adapters, in_flight=settings.worker_in_flight)
+
+
+def make_redis(url: str) -> Redis:
+    """A client that fails soon instead of waiting for ever, and repeats nothing by itself."""
+    return Redis.from_url(
+        url, socket_timeout=5, socket_connect_timeout=3, retry=None, health_check_interval=15
+    )
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**_: Any) -> None:
+    logs.configure(get_settings())
+
+
+@signals.worker_process_init.connect
+def _start(**_: Any) -> None:
+    # A pool process must not outlive the worker: nobody could stop it, and it holds claimed calls.
+    tether(signal.SIGKILL)
+    logs.configure(get_settings())
+
+
+@signals.worker_process_shutdown.connect
+def _stop(**_: Any) -> None:
+    if dispatcher.cache_info().currsize:
+        if not dispatcher().drain(DRAIN):
+            log.warning("stopped with answers outstanding; their attempts become UNKNOWN")
+        dispatcher().close()

@@ -1,0 +1,173 @@
+"""The scheduler: a loop, any number of replicas, no leader. The tables say what is due.
+
+Each round visits every campaign that needs attention and rings for what it released. Once a second it also rings
+again for released calls that nobody took and events that nobody consumed, gives up attempts whose worker died,
+settles those whose final event never came, and goes on with imports whose worker died.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from dialer import imports, logs
+from dialer.campaigns.release import VisitError, visit_next
+from dialer.db import make_engine, reading, utc_now, writing
+from dialer.pace.limiter import Limiter
+from dialer.settings import Settings, get_settings
+from dialer.store import calls, campaigns, events
+from workers.app import make_app
+from workers.doorbell import Doorbell
+from workers.process import make_redis
+from workers.reconcile import reap, settle
+
+log = logs.get_logger(__name__)
+
+#: Visits in one round, so that upkeep has its turn beside an unlimited campaign.
+VISITS = 200
+#: Seconds between two rounds of upkeep.
+UPKEEP_EVERY = 1.0
+#: A doorbell that nobody answered for so long is rung again.
+RING_AGAIN = timedelta(seconds=3)
+#: … and for events.
+RING_EVENTS_AGAIN = timedelta(seconds=1)
+#: Calls that are rung for again in one round.
+RUNG_AT_ONCE = 1000
+#: A campaign that cannot be visited (its zone is gone from the tz data, say) must not hold up the others.
+POSTPONE = timedelta(seconds=30)
+#: Seconds between two tries while the database or Redis is away.
+LONGEST_PAUSE = 5.0
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """One replica of the scheduler."""
+
+    engine: Engine
+    limiter: Limiter
+    doorbell: Doorbell
+    interval: float
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Go round until `stopping` is set. Servers that are away are waited for."""
+        upkeep_at = 0.0
+        pause = self.interval
+        while not self.stopping.is_set():
+            try:
+                worked = self.visit_all()
+                if time.monotonic() >= upkeep_at:
+                    self.upkeep()
+                    upkeep_at = time.monotonic() + UPKEEP_EVERY
+            except (SQLAlchemyError, RedisError, OSError) as error:
+                log.warning(
+                    "scheduler waits for its servers", error=type(error).__name__, detail=_first_line(error)
+                )
+                pause = min(LONGEST_PAUSE, max(pause, 0.1) * 2)
+                self.stopping.wait(pause)
+                continue
+            pause = self.interval
+            if not worked:
+                self.stopping.wait(self.interval)
+
+    def visit_all(self) -> bool:
+        """Visit campaigns that need attention and ring for what they release; whether the round was cut short."""
+        for _ in range(VISITS):
+            try:
+                visit = visit_next(self.engine, self.limiter)
+            except VisitError as error:
+                log.exception("campaign postponed", campaign_id=error.campaign_id)
+                self._postpone(error.campaign_id)
+                continue
+            if visit is None:
+                return False
+            if visit.released:
+                self.doorbell.place_calls(visit.released)
+            if visit.finished:
+                log.info("campaign finished", campaign_id=visit.campaign_id)
+            if self.stopping.is_set():
+                return False
+        return True
+
+    def upkeep(self) -> None:
+        """Everything that is due because something was lost."""
+        self._each("ring again for calls", self._ring_for_untaken)
+        self._each("ring again for events", self._ring_for_events)
+        self._each("ring again for imports", self._ring_for_imports)
+        self._each("give up attempts", lambda: reap(self.engine))
+        self._each("settle attempts", lambda: settle(self.engine))
+
+    def _each(self, what: str, do: Callable[[], object]) -> None:
+        try:
+            do()
+        except (SQLAlchemyError, RedisError, OSError):
+            raise
+        except Exception:
+            # One kind of upkeep that fails on odd data must not keep the others from running.
+            log.exception("upkeep failed", what=what)
+
+    def _ring_for_untaken(self) -> None:
+        with writing(self.engine) as connection:
+            now = utc_now(connection)
+            untaken = calls.untaken(connection, now - RING_AGAIN, RUNG_AT_ONCE)
+            if untaken:
+                calls.mark_rung(connection, [row.id for row in untaken], now)
+        by_campaign: dict[str | None, list[str]] = {}
+        for row in untaken:
+            by_campaign.setdefault(row.campaign_id, []).append(row.id)
+        for ids in by_campaign.values():
+            self.doorbell.place_calls(ids)
+
+    def _ring_for_events(self) -> None:
+        with reading(self.engine) as connection:
+            lost = events.is_any_new(connection, utc_now(connection) - RING_EVENTS_AGAIN)
+        if lost:
+            self.doorbell.consume_events()
+
+    def _ring_for_imports(self) -> None:
+        with writing(self.engine) as connection:
+            abandoned = imports.claim(connection, utc_now(connection))
+        for import_id in abandoned:
+            self.doorbell.run_import(import_id)
+
+    def _postpone(self, campaign_id: str) -> None:
+        with writing(self.engine) as connection:
+            campaigns.update(connection, campaign_id, wake_at=utc_now(connection) + POSTPONE)
+
+
+def make_scheduler(settings: Settings) -> Scheduler:
+    """The scheduler for these settings."""
+    return Scheduler(
+        engine=make_engine(settings.database_url),
+        limiter=Limiter(make_redis(settings.redis_url)),
+        doorbell=Doorbell(make_app(settings)),
+        interval=settings.scheduler_interval,
+    )
+
+
+def run(settings: Settings | None = None) -> None:
+    """Run a scheduler until SIGTERM or SIGINT."""
+    settings = settings or get_settings()
+    logs.configure(settings)
+    scheduler = make_scheduler(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: scheduler.stopping.set())
+    log.info("scheduler runs")
+    scheduler.run()
+    log.info("scheduler stopped")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,38 @@
+"""The Celery tasks: thin. Each takes ids, calls one function, and may be lost, doubled or late without harm."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from dialer import imports
+from dialer.logs import get_logger
+from workers import process, results
+from workers.app import app
+from workers.doorbell import Doorbell
+
+log = get_logger(__name__)
+
+#: Seconds that a task works on before it leaves the rest to the next doorbell.
+STINT = 20.0
+
+
+@app.task(name="place_calls")
+def place_calls(call_ids: list[str]) -> None:
+    """Place these calls, as far as they are released and the pace allows."""
+    process.dispatcher().place(call_ids)
+
+
+@app.task(name="consume_events")
+def consume_events() -> None:
+    """Consume the events that are stored, until there are none."""
+    until = time.monotonic() + STINT
+    while results.consume(process.engine()) and time.monotonic() < until:
+        pass
+
+
+@app.task(name="run_import")
+def run_import(import_id: str) -> None:
+    """Go on with an import; rings again when it is not done after one stint."""
+    if not imports.run_import(process.engine(), import_id, lambda: datetime.now(UTC), seconds=STINT):
+        Doorbell(app).run_import(import_id)
