@@ -1,0 +1,63 @@
+"""The command line: `dialer`, one noun per file.
+
+Data goes to stdout (`--json` on every command that prints some), remarks, progress and logs to stderr. Exit codes:
+0 done, 1 failed, 2 wrong usage. Every module imports what a command needs when it runs, so that `--help` is quick
+and a missing package hinders only the commands that need it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dialer import __version__
+from dialer.cli import account, campaign, cdr, db, demo, doctor, imports, processes, provider, up
+from dialer.cli.errors import Commands
+
+app = typer.Typer(
+    cls=Commands,
+    name="dialer",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Campaign and dialer engine. `dialer demo` shows it at work; `dialer up` runs it here.",
+)
+app.command("demo")(demo.demo)
+app.command("up")(up.up)
+app.command("doctor")(doctor.doctor)
+app.add_typer(db.app, name="db")
+app.add_typer(account.app, name="account")
+app.add_typer(provider.app, name="provider")
+app.add_typer(campaign.app, name="campaign")
+app.add_typer(imports.app, name="import")
+app.add_typer(cdr.app, name="cdr")
+for command in (
+    processes.api,
+    processes.worker,
+    processes.scheduler,
+    processes.flower,
+    processes.sandbox,
+):
+    app.command(command.__name__)(command)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dialer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of `dialer` itself."""
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="dialer")

@@ -1,0 +1,133 @@
+"""`dialer account`: the tenants."""
+
+# ruff: noqa: PLC0415 - see dialer/cli/__init__.py
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from dialer.cli.database import database, find_account
+from dialer.cli.output import Json, print_one, print_rows, remark
+
+app = typer.Typer(no_args_is_help=True, help="Accounts: the tenants and their keys.")
+
+_KEEP_IT = "Keep the auth key now: it is shown this once, and only its hash is stored."
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that no other account has.")],
+    region: Annotated[
+        str | None,
+        typer.Option(help="Country of numbers without a country code, such as IN [default: none]."),
+    ] = None,
+    time_zone: Annotated[str, typer.Option(help="IANA name, such as Asia/Kolkata.")] = "UTC",
+    calls_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Its pace [default: no limit of its own].")
+    ] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(min=1, help="Calls at once [default: no limit of its own].")
+    ] = None,
+    calling_window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START-END",
+            help="When people may be rung, by their own clocks, such as 08:00-21:00 [default], or 00:00-24:00.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Create an account with its global DND list; print its id and, this once, its auth key."""
+    from dialer import accounts
+    from dialer.db import writing
+    from dialer.store import dnd
+
+    if not name.strip():
+        raise typer.BadParameter("an account needs a name.", param_hint="NAME")
+    values: dict[str, Any] = {
+        "default_region": _checked_region(region),
+        "time_zone": _checked_zone(time_zone),
+        "calls_per_minute": calls_per_minute,
+        "max_concurrent": max_concurrent,
+        "calling_window": _checked_window(calling_window),
+    }
+    with database() as engine, writing(engine) as connection:
+        account_id, auth = accounts.create(connection, name.strip(), datetime.now(UTC), **values)
+        dnd_list = dnd.global_list(connection, account_id)
+    print_one(
+        {"id": account_id, "name": name, "auth": auth, "dnd_list_id": dnd_list.id if dnd_list else None},
+        as_json=json,
+    )
+    remark(_KEEP_IT)
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List the accounts; auth keys are never shown."""
+    from dialer.db import reading
+    from dialer.store import accounts
+
+    columns = [
+        "id", "name", "enabled", "default_region", "time_zone", "calls_per_minute", "max_concurrent", "created_at"
+    ]  # fmt: skip
+    with database() as engine, reading(engine) as connection:
+        rows = [{column: getattr(row, column) for column in columns} for row in accounts.every(connection)]
+    print_rows(
+        rows,
+        columns,
+        as_json=json,
+        nothing="There is no account yet: `dialer account create NAME` makes one.",
+    )
+
+
+@app.command()
+def rotate(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name or id.")], json: Json = False
+) -> None:
+    """Give an account a new auth key and print it, this once; the old key stops working at once."""
+    from dialer import accounts
+    from dialer.db import writing
+
+    with database() as engine:
+        account = find_account(engine, name)
+        with writing(engine) as connection:
+            _, auth = accounts.rotate(connection, account.name)
+    print_one({"id": account.id, "name": account.name, "auth": auth}, as_json=json)
+    remark(_KEEP_IT)
+
+
+def _checked_region(region: str | None) -> str | None:
+    from phonenumbers import SUPPORTED_REGIONS
+
+    if region is None:
+        return None
+    if region.upper() not in SUPPORTED_REGIONS:
+        raise typer.BadParameter(
+            f"{region} is no country of two letters, such as IN or GB.", param_hint="--region"
+        )
+    return region.upper()
+
+
+def _checked_zone(time_zone: str) -> str:
+    from dialer.calls.window import known_zone
+
+    if known_zone(time_zone) is None:
+        raise typer.BadParameter(
+            f"{time_zone} is not known: use an IANA name such as Asia/Kolkata.", param_hint="--time-zone"
+        )
+    return time_zone
+
+
+def _checked_window(window: str | None) -> dict[str, object] | None:
+    from dialer.calls.window import CallingWindow, WindowError
+
+    if window is None:
+        return None
+    start, _, end = window.partition("-")
+    try:
+        return CallingWindow.parse({"start": start.strip(), "end": end.strip()}).to_json()
+    except WindowError as error:
+        raise typer.BadParameter(str(error), param_hint="--calling-window") from None

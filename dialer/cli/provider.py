@@ -1,0 +1,300 @@
+"""`dialer provider`: the configured accounts at telephony companies."""
+
+# ruff: noqa: PLC0415 - see dialer/cli/__init__.py
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dialer.cli.database import database, find_account
+from dialer.cli.errors import CommandError
+from dialer.cli.output import Json, print_json, print_one, print_rows, remark
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from dialer.secrets import SecretBox
+    from dialer.store.tables import AnyRow
+
+app = typer.Typer(no_args_is_help=True, help="Accounts at telephony companies.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The provider's name.")]
+BaseUrl = Annotated[str | None, typer.Option(help="Where its API is [default: the kind's own].")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting; KEY=env:VAR takes it from the environment, KEY=@FILE from a file. Repeatable.",
+    ),
+]
+CallsPerMinute = Annotated[int | None, typer.Option(min=1, help="Its pace [default: no limit of its own].")]
+MaxConcurrent = Annotated[
+    int | None, typer.Option(min=1, help="Calls at once [default: no limit of its own].")
+]
+Account = Annotated[
+    str | None, typer.Option(help="Only this account may use it: id or name [default: every account may].")
+]
+
+
+@app.command()
+def add(
+    name: Name,
+    kind: Annotated[str, typer.Option(help="What it is, such as mitto.")],
+    base_url: BaseUrl = None,
+    set_: Set = None,
+    calls_per_minute: CallsPerMinute = None,
+    max_concurrent: MaxConcurrent = None,
+    account: Account = None,
+    priority: Annotated[int, typer.Option(help="Lower is tried first.")] = 100,
+    json: Json = False,
+) -> None:
+    """Add a provider and print the webhook URL to give to it."""
+    from sqlalchemy.exc import IntegrityError
+
+    from dialer.db import writing
+    from dialer.providers import setup
+    from dialer.store import providers
+
+    with database() as engine:
+        row = setup.new_row(
+            name=name,
+            kind=kind,
+            base_url=base_url,
+            settings=setup.read_settings(set_ or []),
+            box=_box(),
+            now=datetime.now(UTC),
+            account_id=None if account is None else find_account(engine, account).id,
+            priority=priority,
+            calls_per_minute=calls_per_minute,
+            max_concurrent=max_concurrent,
+        )
+        try:
+            with writing(engine) as connection:
+                providers.add(connection, row)
+        except IntegrityError:
+            raise CommandError(
+                f"There is a provider {name} already: `dialer provider update {name}` changes it."
+            ) from None
+        print_one(_shown(_find(engine, name)), as_json=json)
+    if not json:
+        remark("Give the webhook_url to the provider: results of calls arrive there.")
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List the providers in the order in which they are tried."""
+    from dialer.db import reading
+    from dialer.store import providers
+
+    with database() as engine, reading(engine) as connection:
+        rows = [_listed(row) for row in providers.every(connection)]
+    print_rows(
+        rows,
+        ["name", "kind", "state", "priority", "calls_per_minute", "max_concurrent", "account_id", "base_url"],
+        as_json=json,
+        nothing="There is no provider yet: `dialer provider add NAME --kind KIND` adds one.",
+    )
+
+
+@app.command()
+def show(name: Name, json: Json = False) -> None:
+    """Show a provider: its webhook URL, and which of its settings are set, never their values."""
+    with database() as engine:
+        print_one(_shown(_find(engine, name)), as_json=json)
+
+
+@app.command()
+def update(
+    name: Name,
+    base_url: BaseUrl = None,
+    set_: Set = None,
+    calls_per_minute: Annotated[
+        int | None, typer.Option(min=0, help="Its pace; 0: no limit of its own.")
+    ] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(min=0, help="Calls at once; 0: no limit of its own.")
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option(help="Only this account may use it: id or name; an empty text: every account may."),
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="Lower is tried first.")] = None,
+    json: Json = False,
+) -> None:
+    """Change a provider, while calls go on. `--set KEY=` takes a setting away."""
+    from dialer.db import writing
+    from dialer.providers import setup
+    from dialer.store import providers
+
+    with database() as engine:
+        values: dict[str, Any] = {}
+        for column, number in (("calls_per_minute", calls_per_minute), ("max_concurrent", max_concurrent)):
+            if number is not None:
+                values[column] = number or None
+        if priority is not None:
+            values["priority"] = priority
+        if account is not None:
+            values["account_id"] = find_account(engine, account).id if account else None
+        settings = setup.read_settings(set_ or [])
+        with writing(engine) as connection:
+            row = _get(connection, name)
+            if settings or base_url is not None:
+                values |= setup.changed(row, base_url, settings, _box())
+            if not values:
+                raise typer.BadParameter("say what to change: --set, --base-url, --priority …")
+            providers.update(connection, row.id, **values)
+        print_one(_shown(_find(engine, name)), as_json=json)
+
+
+@app.command("test")
+def try_out(name: Name, json: Json = False) -> None:
+    """Ask the provider whether the account works, without a call; exit code 1 when it does not."""
+    from dialer.providers.base import ProviderError
+
+    with database() as engine:
+        row = _find(engine, name)
+    works = True
+    try:
+        sentence = check_provider(row, _box())
+    except ProviderError as error:
+        works, sentence = False, str(error)
+    if json:
+        print_json({"name": name, "works": works, "message": sentence})
+    else:
+        typer.echo(sentence, err=not works)
+    if not works:
+        raise typer.Exit(1)
+
+
+@app.command()
+def enable(name: Name) -> None:
+    """Use the provider again, also after the engine paused it by itself (no funds, bad credentials)."""
+    _change(name, enabled=True, paused_reason=None)
+    remark(f"Provider {name} is in use.")
+
+
+@app.command()
+def disable(name: Name) -> None:
+    """Send nothing more to the provider. Results of its calls are still heard, its CDRs stay."""
+    _change(name, enabled=False)
+    remark(f"Provider {name} gets no more calls.")
+
+
+@app.command()
+def remove(name: Name) -> None:
+    """Remove a provider that was never used; one that was used can only be disabled."""
+    from dialer.db import writing
+    from dialer.store import providers
+
+    with database() as engine, writing(engine) as connection:
+        row = _get(connection, name)
+        if providers.has_history(connection, row.id):
+            raise CommandError(
+                f"Calls, events or campaigns tell of provider {name}, so it must stay: "
+                f"`dialer provider disable {name}` takes it out of use."
+            )
+        providers.remove(connection, row.id)
+    remark(f"Provider {name} is removed.")
+
+
+@app.command("rotate-webhook")
+def rotate_webhook(name: Name, json: Json = False) -> None:
+    """Give the provider a new webhook URL; the previous one works for 24 hours more."""
+    from dialer.db import writing
+    from dialer.providers import setup
+    from dialer.store import providers
+
+    with database() as engine:
+        with writing(engine) as connection:
+            row = _get(connection, name)
+            providers.update(connection, row.id, **setup.rotated(row, datetime.now(UTC)))
+        print_one(_shown(_find(engine, name)), as_json=json)
+
+
+def check_provider(row: AnyRow, box: SecretBox) -> str:
+    """One sentence about the provider's account. Raises ProviderError when it does not work."""
+    import asyncio
+
+    from dialer.http import make_client
+    from dialer.providers.base import check, make_adapter
+    from dialer.providers.setup import open_config
+
+    adapter = make_adapter(open_config(row, box))
+
+    async def ask() -> str:
+        client = make_client(1)
+        try:
+            return await check(client, adapter)
+        finally:
+            await client.aclose()
+
+    return asyncio.run(ask())
+
+
+def _change(name: str, **values: Any) -> None:
+    from dialer.db import writing
+    from dialer.store import providers
+
+    with database() as engine, writing(engine) as connection:
+        providers.update(connection, _get(connection, name).id, **values)
+
+
+def _find(engine: Engine, name: str) -> AnyRow:
+    from dialer.db import reading
+
+    with reading(engine) as connection:
+        return _get(connection, name)
+
+
+def _get(connection: Connection, name: str) -> AnyRow:
+    from dialer.store import providers
+
+    row = providers.named(connection, name)
+    if row is None:
+        raise CommandError(f"There is no provider {name}: `dialer provider list` shows them.")
+    return row
+
+
+def _listed(row: AnyRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "id": row.id,
+        "kind": row.kind,
+        "state": _state(row),
+        "priority": row.priority,
+        "calls_per_minute": row.calls_per_minute,
+        "max_concurrent": row.max_concurrent,
+        "account_id": row.account_id,
+        "base_url": row.base_url,
+        "paused_reason": row.paused_reason,
+        "held_until": row.held_until,
+    }
+
+
+def _shown(row: AnyRow) -> dict[str, Any]:
+    from dialer.providers.setup import webhook_url
+    from dialer.settings import get_settings
+
+    return {
+        **_listed(row),
+        "settings": dict.fromkeys(sorted(_box().open(row.credentials)), "set"),
+        "webhook_url": webhook_url(get_settings().public_url, row),
+        "previous_webhook_until": row.previous_token_until,
+    }
+
+
+def _state(row: AnyRow) -> str:
+    if not row.enabled:
+        return "disabled"
+    return "enabled" if row.paused_reason is None else "paused"
+
+
+def _box() -> SecretBox:
+    from dialer.secrets import SecretBox
+    from dialer.settings import get_settings
+
+    return SecretBox(get_settings().secret_keys())

@@ -1,0 +1,189 @@
+"""`dialer up`: everything on this machine, kept running by one supervisor."""
+
+# ruff: noqa: PLC0415 - see dialer/cli/__init__.py
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from http.client import HTTPConnection, HTTPException
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dialer.cli.errors import CommandError, address
+from dialer.cli.output import remark
+from dialer.cli.processes import Host, Port, api_argv, flower_argv, flower_environment, worker_argv
+
+if TYPE_CHECKING:
+    from dialer.settings import Settings
+    from dialer.supervisor import Child
+
+#: Who stops first: what makes work, what does it, what hears of it, what plays the providers; the embedded server
+#: (100) goes last.
+MAKES_WORK, WORKS, HEARS, PLAYS = 0, 10, 20, 30
+#: Processes that serve one-time passwords, results and upkeep.
+OTHER_PROCESSES = 2
+#: Seconds that a worker gets to finish: longer than a task may take (`workers.app.TIME_LIMIT`).
+GRACE = 65.0
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - looked up, not listened on
+
+
+def up(
+    host: Host = None,
+    port: Port = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that place calls.")] = 2,
+    no_flower: Annotated[bool, typer.Option("--no-flower", help="Leave the workers' web page out.")] = False,
+    sandbox_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Also play the providers, on this port.")
+    ] = None,
+    sandbox_time_scale: Annotated[
+        float, typer.Option(min=0, help="Factor on the played ring and talk times.")
+    ] = 1.0,
+) -> None:
+    """Run everything on this machine.
+
+    Database, Redis, API, scheduler, workers and Flower, kept running; campaigns go on where they stood. Ctrl-C or
+    SIGTERM drains and stops all of it.
+    """
+    from dialer import logs, schema
+    from dialer.cli.database import any_database
+    from dialer.embedded import EmbeddedServer
+    from dialer.settings import get_settings
+    from dialer.supervisor import Supervisor, embedded_child
+
+    # The children read the same variables.
+    os.environ.update(
+        {
+            name: str(value)
+            for name, value in (("DIALER_HOST", host), ("DIALER_PORT", port))
+            if value is not None
+        }
+    )
+    get_settings.cache_clear()
+    settings = get_settings()
+    logs.configure(settings)
+    settings.secret_keys()
+    for wanted, mend in (
+        (settings.port, "--port"),
+        *(
+            []
+            if no_flower
+            else [(settings.flower_port, "DIALER_FLOWER_PORT, or leave Flower out with --no-flower")]
+        ),
+        *([] if sandbox_port is None else [(sandbox_port, "--sandbox-port")]),
+    ):
+        _check_port(settings.host, wanted, mend)
+
+    with any_database() as engine:
+        schema.upgrade(engine)
+
+    server = EmbeddedServer.of(settings) if settings.is_embedded_redis else None
+    try:
+        children = [embedded_child(server)] if server is not None else []
+        children += _children(settings, os.environ, workers=workers, flower=not no_flower)
+        if sandbox_port is not None:
+            children.append(_sandbox_child(os.environ, sandbox_port, sandbox_time_scale))
+        where = _where(settings, flower=not no_flower, sandbox_port=sandbox_port)
+        Supervisor(children, settings.home, on_ready=lambda: remark(where)).run()
+    finally:
+        if server is not None:
+            server.stop()
+
+
+def _children(
+    settings: Settings, environment: Mapping[str, str], *, workers: int, flower: bool
+) -> list[Child]:
+    """The processes of an installation, in the order of their start."""
+    from dialer.supervisor import Child
+
+    env = dict(environment)
+    children = [
+        Child(
+            "api",
+            api_argv(settings.host, settings.port),
+            env=env,
+            stop_order=HEARS,
+            ready=answers(settings.host, settings.port, "/healthz"),
+        ),
+        Child("calls", worker_argv(["calls"], workers, "calls"), env=env, stop_order=WORKS, stop_grace=GRACE),
+        Child(
+            "results",
+            worker_argv(["otp", "results", "upkeep"], OTHER_PROCESSES, "results"),
+            env=env,
+            stop_order=WORKS,
+            stop_grace=GRACE,
+        ),
+        Child("scheduler", [sys.executable, "-m", "dialer", "scheduler"], env=env, stop_order=MAKES_WORK),
+    ]
+    if flower:
+        login = flower_environment(settings.flower_login())
+        argv = flower_argv("127.0.0.1", settings.flower_port)
+        children.append(Child("flower", argv, env=env | login, stop_order=MAKES_WORK))
+    # What takes longest to be ready is waited for last: all start at once.
+    children.sort(key=lambda child: child.ready is not None)
+    return children
+
+
+def _sandbox_child(environment: Mapping[str, str], port: int, time_scale: float) -> Child:
+    from dialer.supervisor import Child
+
+    return Child(
+        "sandbox",
+        [sys.executable, "-m", "dialer", "sandbox", f"--port={port}", f"--time-scale={time_scale}"],
+        env=dict(environment),
+        stop_order=PLAYS,
+        ready=answers("127.0.0.1", port, "/sandbox/stats"),
+    )
+
+
+def answers(host: str, port: int, path: str) -> Callable[[], bool]:
+    """Asks whether `http://host:port/path` answers 200 now."""
+
+    def ask() -> bool:
+        connection = HTTPConnection(_EVERY_ADDRESS.get(host, host), port, timeout=1)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    return ask
+
+
+def _check_port(host: str, port: int, mend: str) -> None:
+    """`CommandError` when somebody listens on the port already."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} cannot be used ({error.strerror}): choose another with {mend}."
+            ) from None
+
+
+def _where(settings: Settings, *, flower: bool, sandbox_port: int | None) -> str:
+    """What runs where, for people."""
+    base = f"http://{_EVERY_ADDRESS.get(settings.host, settings.host)}:{settings.port}"
+    lines = [("API", base), ("API docs", f"{base}/docs")]
+    if flower:
+        login = (
+            f"login in {settings.home / 'secrets' / 'flower_auth'}"
+            if settings.flower_auth is None
+            else "login in DIALER_FLOWER_AUTH"
+        )
+        lines.append(("Flower", f"http://127.0.0.1:{settings.flower_port} ({login})"))
+    if sandbox_port is not None:
+        lines.append(("Sandbox", f"http://127.0.0.1:{sandbox_port} (Mitto is played at /mitto)"))
+    lines.append(("Database", address("database_url")))
+    lines.append(("Redis", address("redis_url")))
+    lines.append(("Home", str(settings.home)))
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(
+        ["Everything runs. Ctrl-C stops it.", *(f"  {name:<{width}}  {what}" for name, what in lines)]
+    )

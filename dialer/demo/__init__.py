@@ -1,0 +1,1 @@
+"""The demonstration: who is called, and whether everything added up."""
