@@ -1,0 +1,129 @@
+"""The records of a CSV file, one at a time, with the byte offset at which each ends.
+
+Lines are cut as bytes and decoded one by one, and `csv` is fed no line more than a record needs: so the offset
+after a record is exact, and reading on from there gives what reading through would have given.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import BinaryIO
+
+#: Bytes of one record, quoted line breaks included.
+LONGEST_RECORD = 64 * 1024
+
+_UNCLOSED = "A quotation mark is opened and not closed: close it, or double it where it is part of the text."
+_TOO_LONG = f"The line is longer than {LONGEST_RECORD:,} bytes."
+_MALFORMED = "The line is not CSV: put texts with quotation marks or line breaks in quotation marks."
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record: the line on which it begins (from 1), its cells, or why it cannot be read."""
+
+    line: int
+    cells: list[str] | None
+    problem: str = ""
+
+
+class _TooLongError(Exception):
+    pass
+
+
+class _Lines:
+    """Feeds `csv` with decoded lines, and counts what the record at hand has taken."""
+
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file = file
+        self._encoding = encoding
+        self.begin()
+
+    def begin(self) -> None:
+        self.taken = 0
+        self.lines = 0
+        self.ended = False
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(LONGEST_RECORD + 1 - self.taken)
+        if not line:
+            self.ended = True
+            raise StopIteration
+        self.taken += len(line)
+        self.lines += 1
+        if self.taken > LONGEST_RECORD:
+            raise _TooLongError
+        return line.decode(self._encoding)
+
+
+class Records:
+    """Reads on from `offset`, which is the beginning of line `line`. `offset` and `line` move with every record."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        encoding: str,
+        delimiter: str,
+        offset: int,
+        line: int,
+        columns: int | None = None,
+    ) -> None:
+        self.offset = offset
+        self.line = line
+        self._file = file
+        self._encoding = encoding
+        self._delimiter = delimiter
+        self._columns = columns
+        self._file.seek(offset)
+        self._restart()
+
+    def read(self) -> Record | None:
+        """The next record; None at the end of the file.
+
+        A quotation mark that is never closed would swallow the rows after it. So where a record makes no sense
+        only its first line is given up, and reading goes on with the line after it.
+        """
+        self._lines.begin()
+        try:
+            cells = next(self._reader)
+        except StopIteration:
+            return None
+        except (_TooLongError, UnicodeDecodeError, csv.Error) as error:
+            return self._give_up(self._why(error))
+        if self._lines.ended and self._lines.lines:
+            return self._give_up(_UNCLOSED)
+        if self._columns is not None and any(map(str.strip, cells[self._columns :])):
+            return self._give_up(
+                f"The line has {len(cells)} columns, the first line names {self._columns}: put texts that hold "
+                "the delimiter in quotation marks."
+            )
+        record = Record(self.line, cells[: self._columns])
+        self.offset += self._lines.taken
+        self.line += self._lines.lines
+        return record
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, _TooLongError):
+            return _TOO_LONG if self._lines.lines == 1 else _UNCLOSED
+        if isinstance(error, UnicodeDecodeError):
+            return f"The line is not in {self._encoding} as the first ones are: save the file as CSV UTF-8."
+        return _MALFORMED
+
+    def _give_up(self, problem: str) -> Record:
+        self._file.seek(self.offset)
+        while True:
+            part = self._file.readline(LONGEST_RECORD)
+            self.offset += len(part)
+            if not part or part.endswith(b"\n"):
+                break
+        record = Record(self.line, None, problem)
+        self.line += 1
+        self._restart()
+        return record
+
+    def _restart(self) -> None:
+        self._lines = _Lines(self._file, self._encoding)
+        self._reader = csv.reader(self._lines, delimiter=self._delimiter)

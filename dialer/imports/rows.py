@@ -1,0 +1,124 @@
+"""One row of contacts or of a DND list, whether it came in a CSV file or through the API: checked and tidied.
+
+Pure: no database, no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from dialer.calls.window import known_zone
+from dialer.numbers import NumberError, to_e164, zone_of
+from dialer.store.contacts import NewContact
+
+LONGEST_NAME = 200
+LONGEST_VALUE = 1_000
+LONGEST_FIELD_NAME = 64
+MOST_FIELDS = 100
+
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
+_NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_]+", re.ASCII)
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", re.ASCII)
+#: No table holds NUL or half a surrogate pair, and nobody wants to hear the other control characters.
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160), *range(0xD800, 0xE000), 0xFEFF))
+_CONTROLS |= {ord(breaking): " " for breaking in "\t\n\v\f\r\x85\u2028\u2029"}
+
+
+class RowError(ValueError):
+    """A row that cannot be taken: the column, the value as given, and one sentence that does not repeat it."""
+
+    def __init__(self, column: str, value: str, reason: str) -> None:
+        super().__init__(reason)
+        self.column = column
+        self.value = value
+        self.reason = reason
+
+
+def clean(text: str) -> str:
+    """`text` without control characters and without blanks around it."""
+    return text.translate(_CONTROLS).strip()
+
+
+def field_name(text: str) -> str:
+    """A name under which an announcement can ask for a field: `Due amount` becomes `Due_amount`.
+
+    Empty when nothing is left of it, as of a name in Cyrillic letters.
+    """
+    name = text.strip()
+    if _FIELD_NAME.fullmatch(name):
+        return name
+    name = _NOT_OF_A_NAME.sub("_", name).strip("_")
+    if name[:1].isdigit():
+        name = f"_{name}"
+    return name[:LONGEST_FIELD_NAME]
+
+
+def number(column: str, text: str, region: str | None) -> str:
+    """The number in E.164. Raises `RowError`."""
+    try:
+        return to_e164(text, region)
+    except NumberError as error:
+        raise RowError(column, text, error.reason) from None
+
+
+def contact(
+    text: str,
+    *,
+    region: str | None,
+    name: str = "",
+    fields: Mapping[str, str] | None = None,
+    time_zone: str = "",
+    language: str = "",
+    column: str = "contact_number",
+) -> NewContact:
+    """A contact from the texts given for it; `column` is what the number's column is called. Raises `RowError`.
+
+    Without a time zone of its own it has the one of its number, when that has exactly one.
+    """
+    e164 = number(column, text, region)
+    time_zone, language = clean(time_zone), clean(language)
+    if time_zone and known_zone(time_zone) is None:
+        reason = "The time zone is not known: use an IANA name such as Asia/Kolkata, or leave it empty."
+        raise RowError("time_zone", time_zone, reason)
+    if language and not _LANGUAGE.fullmatch(language):
+        raise RowError("language", language, "The language must be a code such as en-US, or be left empty.")
+    return NewContact(
+        e164=e164,
+        name=_text("contact_name", name, LONGEST_NAME),
+        fields=_fields(fields or {}),
+        time_zone=time_zone or zone_of(e164),
+        language=language or None,
+    )
+
+
+def dnd_number(
+    text: str, *, region: str | None, name: str = "", column: str = "dnd_contact_number"
+) -> NewContact:
+    """A number for a DND list, with its name. Raises `RowError`."""
+    return NewContact(e164=number(column, text, region), name=_text("dnd_contact_name", name, LONGEST_NAME))
+
+
+def _fields(given: Mapping[str, str]) -> dict[str, str]:
+    if len(given) > MOST_FIELDS:
+        raise RowError("contact_fields", "", f"A contact can have at most {MOST_FIELDS} fields.")
+    fields: dict[str, str] = {}
+    for header, value in given.items():
+        name = field_name(header)
+        if not name:
+            raise RowError(
+                "contact_fields", header, "A field's name must hold letters a to z, digits or underscores."
+            )
+        if name in fields:
+            raise RowError("contact_fields", header, f"Two fields come to the same name, {name}.")
+        text = _text(name, value, LONGEST_VALUE)
+        if text:
+            fields[name] = text
+    return fields
+
+
+def _text(column: str, text: str, longest: int) -> str:
+    text = clean(text)
+    if len(text) > longest:
+        raise RowError(column, text, f"{column} is longer than {longest:,} characters.")
+    return text
