@@ -1,0 +1,435 @@
+"""A new campaign: read, checked against all that it needs, and written down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from dialer import ids
+from dialer.calls.repeats import LONGEST_DELAY, MOST_TIMES, NO_REPEATS, RepeatPolicy, RepeatPolicyError
+from dialer.calls.window import CallingWindow, WindowError
+from dialer.campaigns.schedule import ScheduleError, check_dates, parse_local
+from dialer.campaigns.template import Template, TemplateError
+from dialer.errors import Conflict, FieldError, NotFound
+from dialer.lifecycle import CampaignState
+from dialer.numbers import NumberError, to_e164
+from dialer.providers.base import (
+    Capability,
+    ProviderConfig,
+    ProviderError,
+    adapter_class,
+    adapter_kinds,
+    make_adapter,
+)
+from dialer.reading import Fields
+from dialer.secrets import SecretBox, SecretError
+from dialer.settings import Settings
+from dialer.store import campaigns, contacts, dnd, imports, providers
+from dialer.store.campaigns import CampaignMove
+from dialer.store.tables import AnyRow, record
+
+#: Allowed values of `cpaas-campaign-api.md`, "Create Campaign".
+VOLUMES = ("silent", "x-soft", "soft", "medium", "loud", "x-loud")
+RATES = ("x-slow", "slow", "medium", "fast", "x-fast")
+PITCHES = ("x-low", "low", "medium", "high", "x-high")
+ENGINES = ("standard", "neural")
+DEFAULT_VOICE = "Joanna"
+DEFAULT_LANGUAGE = "en-US"
+DEFAULT_ZONE = "UTC"
+DEFAULT_RETRY_TIME = 60
+
+#: What every announcement may ask for, whatever fields its contacts carry.
+ALWAYS_THERE = frozenset({"contact_name", "contact_number"})
+
+LONGEST_NAME = 200
+MOST_ANNOUNCEMENTS = 20
+MOST_CALLS_PER_MINUTE = 100_000
+MOST_CONCURRENT = 100_000
+
+_VOICE = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}", re.ASCII)
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", re.ASCII)
+_CALLER = re.compile(r"\+?[0-9]{3,15}", re.ASCII)
+_MITTO_NAME = re.compile(r"isRepeat|repeat(Busy|Answered|Failed|NoAnswer)(Count|Int)?")
+
+
+@dataclass(frozen=True, slots=True)
+class NewCampaign:
+    """What a campaign shall be. Times are UTC; exactly one of `text` and `recorded_filename` is set."""
+
+    name: str
+    list_id: str
+    caller_id: str
+    start_at: datetime
+    end_at: datetime
+    text: str | None = None
+    recorded_filename: str | None = None
+    dnd_list_ids: tuple[str, ...] = ()
+    repeat_count: int = 1
+    voice: str = DEFAULT_VOICE
+    volume: str = "medium"
+    rate: str = "medium"
+    pitch: str = "medium"
+    language_code: str = DEFAULT_LANGUAGE
+    tts_engine_type: str = "standard"
+    time_zone: str = DEFAULT_ZONE
+    calls_per_minute: int | None = None
+    max_concurrent: int | None = None
+    calling_window: CallingWindow | None = None
+    repeat_policy: RepeatPolicy = NO_REPEATS
+    max_retries: int = 0
+    retry_time: int = 0
+    #: The name of a provider; None: by priority.
+    provider: str | None = None
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> NewCampaign:
+        """Read the parameters of `create_campaign` (`cpaas-campaign-api.md`, "Create Campaign"). Raises `FieldError`.
+
+        Besides that reference's parameters: `repeat_policy`, Mitto's flat names of repeats, `calling_window`,
+        `max_concurrent`, `provider`, and several DND lists as `dnd_list_ids` or a comma list.
+        """
+        fields = Fields(body)
+        list_id, name = fields.identifier("list_id"), fields.needed("campaign_name", longest=LONGEST_NAME)
+        _check_type(fields)
+        text, recorded_filename = _message(fields)
+        start_at, end_at, zone = _dates(fields)
+        policy, max_retries, retry_time = _repeats(fields, body)
+        return cls(
+            name=name,
+            list_id=list_id,
+            dnd_list_ids=_dnd_list_ids(fields),
+            caller_id=_caller_id(fields),
+            start_at=start_at,
+            end_at=end_at,
+            time_zone=zone,
+            text=text,
+            recorded_filename=recorded_filename,
+            repeat_count=_either(fields, "repeat", "repeat_count", 1, MOST_ANNOUNCEMENTS) or 1,
+            voice=_matching(fields, "voice", _VOICE, DEFAULT_VOICE, "a voice's name such as Joanna"),
+            volume=fields.choice("volume", VOLUMES, "medium"),
+            rate=fields.choice("rate", RATES, "medium"),
+            pitch=fields.choice("pitch", PITCHES, "medium"),
+            language_code=_matching(
+                fields, "language_code", _LANGUAGE, DEFAULT_LANGUAGE, "a language such as en-US"
+            ),
+            tts_engine_type=fields.choice("tts_engine_type", ENGINES, "standard"),
+            calls_per_minute=fields.whole("calls_per_minute", 0, MOST_CALLS_PER_MINUTE) or None,
+            max_concurrent=fields.whole("max_concurrent", 0, MOST_CONCURRENT) or None,
+            calling_window=_window(fields),
+            repeat_policy=policy,
+            max_retries=max_retries,
+            retry_time=retry_time,
+            provider=fields.text("provider", longest=LONGEST_NAME),
+        )
+
+
+def create_campaign(
+    connection: Connection, account: AnyRow, request: NewCampaign, settings: Settings, now: datetime
+) -> str:
+    """Write a campaign that starts at its start date, or at once when that has passed; its id.
+
+    Raises `NotFound` for a list, DND list or provider that the account does not have, `Conflict` for a name that is
+    taken, a list still being filled and a lack of providers, `FieldError` for everything else; the caller's
+    transaction must then be rolled back.
+    """
+    if request.end_at <= now:
+        raise FieldError(
+            "campaign_end_date", "campaign_end_date has passed already: give a date that is still to come."
+        )
+    _check_list(connection, account.id, request)
+    _check_dnd_lists(connection, account.id, request)
+    provider_id = _check_provider(connection, account.id, request, settings)
+    campaign_id = ids.campaign_id()
+    row = {
+        "id": campaign_id,
+        "account_id": account.id,
+        "name": request.name,
+        "type": 0,
+        "state": CampaignState.SCHEDULED.value,
+        "list_id": request.list_id,
+        "caller_id": _e164_or_digits(request.caller_id, account.default_region or settings.default_region),
+        "announcement_text": request.text,
+        "recorded_filename": request.recorded_filename,
+        "repeat_count": request.repeat_count,
+        "voice": request.voice,
+        "volume": request.volume,
+        "rate": request.rate,
+        "pitch": request.pitch,
+        "language_code": request.language_code,
+        "tts_engine_type": request.tts_engine_type,
+        "time_zone": request.time_zone,
+        "start_at": request.start_at,
+        "end_at": request.end_at,
+        "calls_per_minute": request.calls_per_minute,
+        "max_concurrent": request.max_concurrent,
+        "calling_window": None if request.calling_window is None else request.calling_window.to_json(),
+        "repeat_policy": request.repeat_policy.to_json(),
+        "max_retries": request.max_retries,
+        "retry_time": request.retry_time,
+        "provider_id": provider_id,
+        "wake_at": request.start_at,
+        "served_at": now,
+        "created_at": now,
+    }
+    try:
+        campaigns.add(connection, row, request.dnd_list_ids)
+    except IntegrityError:
+        raise Conflict(
+            "campaign_name",
+            "campaign_name is taken by another campaign of this account: choose another name.",
+        ) from None
+    created = CampaignMove(campaign_id, CampaignState.DRAFT, CampaignState.SCHEDULED, reason="created")
+    record(connection, "campaign", [created], now)
+    return campaign_id
+
+
+def _check_type(fields: Fields) -> None:
+    kind = fields.whole("campaign_type", 0, 1) or 0
+    if kind == 1:
+        raise FieldError(
+            "campaign_type",
+            "campaign_type 1 (survey) needs an IVR flow, which this version cannot run: use 0, an announcement.",
+        )
+
+
+def _message(fields: Fields) -> tuple[str | None, str | None]:
+    """The text or the recorded file, as `dynamic_announcement` says."""
+    dynamic = fields.whole("dynamic_announcement", 0, 1)
+    text = fields.text("announcement_text", keep_lines=True)
+    recorded = fields.text("recorded_filename", longest=LONGEST_NAME)
+    if dynamic is None:
+        if (text is None) == (recorded is None):
+            raise FieldError(
+                "dynamic_announcement",
+                "dynamic_announcement is missing: give 1 with announcement_text, or 0 with recorded_filename.",
+            )
+        dynamic = 1 if text is not None else 0
+    if dynamic == 0:
+        if recorded is None:
+            raise FieldError(
+                "recorded_filename",
+                "recorded_filename is missing: dynamic_announcement 0 plays a recorded file.",
+            )
+        return None, recorded
+    if text is None:
+        raise FieldError(
+            "announcement_text", "announcement_text is missing: dynamic_announcement 1 speaks a text."
+        )
+    try:
+        Template.compile(text)
+    except TemplateError as error:
+        raise FieldError("announcement_text", str(error)) from None
+    return text, None
+
+
+def _dates(fields: Fields) -> tuple[datetime, datetime, str]:
+    zone = fields.text("time_zone", longest=100) or DEFAULT_ZONE
+    try:
+        start = parse_local("campaign_start_date", fields.needed("campaign_start_date", longest=40), zone)
+        end = parse_local("campaign_end_date", fields.needed("campaign_end_date", longest=40), zone)
+        check_dates(start, end)
+    except ScheduleError as error:
+        raise FieldError(error.field, str(error)) from None
+    return start, end, zone
+
+
+def _caller_id(fields: Fields) -> str:
+    given = re.sub(r"[\s().\-]", "", fields.needed("campaign_caller_id", longest=40))
+    if not _CALLER.fullmatch(given):
+        raise FieldError(
+            "campaign_caller_id",
+            "campaign_caller_id must be a phone number of 3 to 15 digits, with or without +.",
+        )
+    return given
+
+
+def _e164_or_digits(caller_id: str, region: str | None) -> str:
+    try:
+        return to_e164(caller_id, region)
+    except NumberError:
+        return caller_id.removeprefix("+")  # a short code, or a number of a private plan
+
+
+def _dnd_list_ids(fields: Fields) -> tuple[str, ...]:
+    given: list[object] = []
+    for name in ("dnd_list_id", "dnd_list_ids"):
+        value = fields.raw(name)
+        if value is None:
+            continue
+        if isinstance(value, str):
+            value = value.split(",")
+        if not isinstance(value, list) or len(value) > 100:
+            raise FieldError(name, f"{name} must be a DND list's id, or a list of up to 100 of them.")
+        if not all(isinstance(one, str) and one.isprintable() and len(one) < 100 for one in value):
+            raise FieldError(name, f"{name} must hold DND lists' ids, such as DNd2b09f8f80.")
+        given.extend(value)
+    cleaned = ("".join(str(one).split()) for one in given)
+    return tuple(dict.fromkeys(one for one in cleaned if one))
+
+
+def _either(fields: Fields, name: str, other: str, least: int, most: int) -> int | None:
+    """A number with two names in the reference; both may be given when they agree."""
+    first, second = fields.whole(name, least, most), fields.whole(other, least, most)
+    if first is not None and second is not None and first != second:
+        raise FieldError(name, f"{name} and {other} mean the same and differ: give one of them.")
+    return second if first is None else first
+
+
+def _repeats(fields: Fields, body: Mapping[str, Any]) -> tuple[RepeatPolicy, int, int]:
+    """The repeat policy, and `max_retries` and `retry_time` to be shown again."""
+    max_retries = _either(fields, "max_retries", "retry_attempts", 0, MOST_TIMES) or 0
+    retry_time = fields.whole("retry_time", 0, LONGEST_DELAY)
+    retry_time = DEFAULT_RETRY_TIME if retry_time is None else retry_time
+    own = fields.raw("repeat_policy")
+    mitto = {key: value for key, value in body.items() if _MITTO_NAME.fullmatch(key) and value is not None}
+    name = "repeat_policy" if own is not None else "isRepeat" if mitto else "retry_on_statuses"
+    if (own is not None or mitto) and max_retries:
+        raise FieldError(
+            "max_retries", f"max_retries and {name} both say what is repeated: give one of them."
+        )
+    if own is not None and mitto:
+        raise FieldError("repeat_policy", "repeat_policy and isRepeat both say what is repeated: give one.")
+    try:
+        if own is not None:
+            if not isinstance(own, dict):
+                raise FieldError("repeat_policy", "repeat_policy must be an object with rules; see the docs.")
+            return RepeatPolicy.parse(own), 0, 0
+        if mitto:
+            return RepeatPolicy.of_mitto(mitto), 0, 0
+        policy = RepeatPolicy.of_retries(max_retries, retry_time, _statuses(fields))
+    except RepeatPolicyError as error:
+        raise FieldError(name, _named(name, str(error))) from None
+    return policy, max_retries, retry_time
+
+
+def _statuses(fields: Fields) -> list[str] | None:
+    value = fields.raw("retry_on_statuses")
+    if value is None:
+        return None
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise FieldError(
+            "retry_on_statuses", "retry_on_statuses must be a comma list or an array such as NOANSWER,BUSY."
+        )
+    return [word for word in words if word.strip()] or None
+
+
+def _window(fields: Fields) -> CallingWindow | None:
+    given = fields.raw("calling_window")
+    if given is None:
+        return None
+    try:
+        return CallingWindow.parse(given)
+    except WindowError as error:
+        raise FieldError("calling_window", str(error)) from None
+
+
+def _matching(fields: Fields, name: str, pattern: re.Pattern[str], default: str, what: str) -> str:
+    value = fields.text(name, longest=100)
+    if value is None:
+        return default
+    value = "".join(value.split())
+    if not pattern.fullmatch(value):
+        raise FieldError(name, f"{name} must be {what}.")
+    return value
+
+
+def _named(field: str, sentence: str) -> str:
+    return sentence if field in sentence else f"{field}: {sentence}"
+
+
+def _check_list(connection: Connection, account_id: str, request: NewCampaign) -> None:
+    found = contacts.get_list(connection, account_id, request.list_id)
+    if found is None:
+        raise NotFound("list_id", "list_id: this account has no such list; check the id.")
+    if imports.is_running_for(connection, request.list_id):
+        raise Conflict(
+            "list_id", "list_id: an import into this list is still running; wait until it is done."
+        )
+    if found.contact_count == 0:
+        raise FieldError("list_id", "list_id: this list is empty; add contacts to it first.")
+    if request.text is not None:
+        _check_fields(connection, found, Template.compile(request.text).fields)
+
+
+def _check_fields(connection: Connection, found: AnyRow, wanted: Sequence[str]) -> None:
+    """Every field that the text asks for must be carried by every contact."""
+    counts = contacts.field_counts(connection, found.id)
+    for name in wanted:
+        if name in ALWAYS_THERE:
+            continue
+        lacking = found.contact_count - counts.get(name, 0)
+        if lacking > 0:
+            known = ", ".join(sorted(counts)[:20])
+            hint = f"; the list's fields are {known}" if known else "; the list's contacts have no fields"
+            raise FieldError(
+                "announcement_text",
+                f"announcement_text asks for {{{name}}}, which {lacking:,} of the list's {found.contact_count:,} "
+                f"contacts do not have: add it to them or take it out of the text{hint}.",
+            )
+
+
+def _check_dnd_lists(connection: Connection, account_id: str, request: NewCampaign) -> None:
+    existing = dnd.existing_lists(connection, account_id, request.dnd_list_ids)
+    for dnd_list_id in request.dnd_list_ids:
+        if dnd_list_id not in existing:
+            raise NotFound(
+                "dnd_list_id",
+                f"dnd_list_id: this account has no DND list {dnd_list_id[:40]!r}; check the id.",
+            )
+
+
+def _check_provider(
+    connection: Connection, account_id: str, request: NewCampaign, settings: Settings
+) -> str | None:
+    """The id of the provider asked for, if one was; there must be one that can carry the campaign."""
+    usable = providers.usable(connection, account_id)
+    if request.provider is not None:
+        usable = [row for row in usable if row.name == request.provider]
+        if not usable:
+            raise NotFound(
+                "provider",
+                "provider: this account can use no enabled provider of this name; leave it out to use any.",
+            )
+    does = "speak a text" if request.text is not None else "play a recorded file"
+    if not usable:
+        raise Conflict(
+            "provider",
+            f"No provider is set up that this account can use: add and enable one that can {does} "
+            f"(kinds: {', '.join(_kinds_that_can(request))}).",
+        )
+    box = SecretBox(settings.secret_keys())
+    problems: list[str] = []
+    for row in usable:
+        found = _problems(row, request, box)
+        if not found:
+            return row.id if request.provider is not None else None
+        problems.extend(one for one in found if one not in problems)
+    raise FieldError(
+        "provider",
+        f"No provider of this account can {does} as this campaign needs (kinds that can: "
+        f"{', '.join(_kinds_that_can(request)) or 'none'}): {' '.join(problems)}",
+    )
+
+
+def _problems(row: AnyRow, request: NewCampaign, box: SecretBox) -> list[str]:
+    """Why a provider cannot carry the campaign, one sentence each."""
+    try:
+        config = ProviderConfig(row.id, row.name, row.kind, row.base_url, box.open(row.credentials))
+        adapter = make_adapter(config)
+    except (ProviderError, SecretError):
+        return [f"Provider {row.name} is not set up correctly; `dialer provider test {row.name}` says why."]
+    return adapter.check_campaign(
+        request.language_code, request.text is not None, request.recorded_filename is not None
+    )
+
+
+def _kinds_that_can(request: NewCampaign) -> list[str]:
+    needed = Capability.ANNOUNCE_FILE if request.text is None else Capability.ANNOUNCE_TEXT
+    return [kind for kind in adapter_kinds() if needed in adapter_class(kind).capabilities]
