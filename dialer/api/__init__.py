@@ -1,0 +1,1 @@
+"""HTTP: the first-generation API, health, and the application that holds all routes."""

@@ -1,0 +1,35 @@
+"""Who is asking: the `account` and `auth` headers of the first-generation API."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from dialer.api.envelope import UnauthorizedError
+from dialer.db import reading
+from dialer.secrets import hash_auth, same_auth
+from dialer.store import accounts
+from dialer.store.tables import AnyRow
+
+_ACCOUNT_ID = re.compile(r"[A-Za-z0-9]{1,16}", re.ASCII)
+#: Compared with when there is no such account, so that the answer takes as long.
+_NOBODY = hash_auth("")
+
+
+def current_account(request: Request) -> AnyRow:
+    """The enabled account whose headers these are. Raises `UnauthorizedError`."""
+    account_id = request.headers.get("account", "").strip()
+    auth = request.headers.get("auth", "").strip()
+    found = None
+    if _ACCOUNT_ID.fullmatch(account_id):
+        with reading(request.app.state.engine) as connection:
+            found = accounts.with_id(connection, account_id)
+    is_same = same_auth(_NOBODY if found is None else found.auth_hash, auth)
+    if found is None or not is_same or not auth or not found.enabled:
+        raise UnauthorizedError
+    return found
+
+
+CurrentAccount = Annotated[AnyRow, Depends(current_account)]
