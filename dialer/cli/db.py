@@ -21,11 +21,10 @@ def upgrade() -> None:
         before = schema.current(engine)
         schema.upgrade(engine)
         after = schema.current(engine)
-    remark(
-        f"The schema is at revision {after}."
-        if before == after
-        else f"The schema went from {before} to {after}."
-    )
+    if before == after:
+        remark(f"The schema is at revision {after}, as this version needs it.")
+    else:
+        remark(f"The schema went from {before or 'nothing'} to revision {after}.")
 
 
 @app.command()
@@ -46,7 +45,9 @@ def check(json: Json = False) -> None:
     with any_database() as engine:
         found, needed = schema.current(engine), schema.head()
         problems = (
-            [f"The schema is at revision {found}, this version needs {needed}: run `dialer db upgrade`."]
+            [
+                f"The schema is at revision {found or 'none'}, this version needs {needed}: run `dialer db upgrade`."
+            ]
             if found != needed
             else schema.differences(engine)
         )

@@ -48,8 +48,8 @@ Findings = Iterator[Finding]
 def doctor(json: Json = False) -> None:
     """Check what an installation needs, and say how to mend it.
 
-    Database, Redis, broker, clocks, time zones, uploads, providers, and whether anything waits for too long. Exit code 1
-    when something fails.
+    Database, Redis, broker, clocks, time zones, uploads, providers, and whether anything waits for too long. Exit
+    code 1 when something fails.
     """
     findings = []
     for finding in examine():

@@ -277,11 +277,17 @@ def _listed(row: AnyRow) -> dict[str, Any]:
 
 def _shown(row: AnyRow) -> dict[str, Any]:
     from dialer.providers.setup import webhook_url
+    from dialer.secrets import SecretError
     from dialer.settings import get_settings
 
+    settings: dict[str, str] | str
+    try:
+        settings = dict.fromkeys(sorted(_box().open(row.credentials)), "set")
+    except SecretError:
+        settings = "sealed with a key that DIALER_SECRET_KEY does not hold"
     return {
         **_listed(row),
-        "settings": dict.fromkeys(sorted(_box().open(row.credentials)), "set"),
+        "settings": settings,
         "webhook_url": webhook_url(get_settings().public_url, row),
         "previous_webhook_until": row.previous_token_until,
     }

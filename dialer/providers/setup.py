@@ -11,7 +11,7 @@ from typing import Any
 
 from dialer import ids
 from dialer.providers.base import ProviderConfig, ProviderSettingError, adapter_class, make_adapter
-from dialer.secrets import SecretBox, new_webhook_token
+from dialer.secrets import SecretBox, SecretError, new_webhook_token
 from dialer.store.tables import AnyRow
 
 #: How long the previous webhook URL still works after a rotation.
@@ -72,9 +72,10 @@ def new_row(
 
 def changed(row: AnyRow, base_url: str | None, settings: Mapping[str, str], box: SecretBox) -> dict[str, Any]:
     """The columns that change when a provider gets another base URL or settings; an empty value takes a setting
-    away, what is not named stays. Raises ProviderSettingError, and SecretError when its credentials cannot be
-    opened."""
-    kept = {**box.open(row.credentials), **settings}
+    away, what is not named stays. Credentials that no key opens any more are replaced as a whole.
+
+    Raises ProviderSettingError, and SecretError when credentials cannot be opened and none are given."""
+    kept = {**_kept(row, settings, box), **settings}
     wanted = {key: value for key, value in kept.items() if value != ""}
     return _configuration(row.id, row.name, row.kind, base_url or row.base_url, wanted, box)
 
@@ -106,6 +107,15 @@ def callback_auth_hash(settings: Mapping[str, str]) -> str | None:
     if not user and not password:
         return None
     return hashlib.sha256(f"{user}:{password}".encode()).hexdigest()
+
+
+def _kept(row: AnyRow, settings: Mapping[str, str], box: SecretBox) -> dict[str, str]:
+    try:
+        return box.open(row.credentials)
+    except SecretError:
+        if not settings:
+            raise
+        return {}
 
 
 def _configuration(

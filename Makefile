@@ -1,0 +1,57 @@
+# Everything a person does here; `make help` lists it. PYTHON=… chooses the interpreter that makes .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CHAOS := -m chaos --timeout=900
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format chaos lock clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP)  ## Run a whole campaign here, ringing nobody
+	$(BIN)/dialer demo
+
+test: $(STAMP)  ## Run the test suite
+	$(BIN)/python -m pytest -m "not chaos"
+
+check: $(STAMP) lint types test  ## Check format, lint and types, then run the test suite
+
+.PHONY: lint types
+lint: $(STAMP)  ## Check format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)  ## Check types
+	$(BIN)/mypy
+
+format: $(STAMP)  ## Put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+chaos: $(STAMP)  ## Run the slow tests that kill processes
+	$(BIN)/python -m pytest $(CHAOS)
+
+lock:  ## Write constraints.txt anew: the newest versions that pyproject.toml allows
+	@$(OLD_ENOUGH)
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet -e '.[dev]'
+	{ echo "# Versions that were tested together; \`make lock\` writes this file."; \
+	  $(VENV)-lock/bin/python -m pip freeze --exclude-editable --exclude dialer | grep -v '^#'; } > constraints.txt
+	rm -rf $(VENV)-lock
+
+clean:  ## Remove .venv and what tools have left
+	rm -rf $(VENV) $(VENV)-lock build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+OLD_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=/path/to/python3.11." >&2; exit 1; }
+
+# Made anew when the requirements change, and only then.
+$(STAMP): pyproject.toml constraints.txt
+	@$(OLD_ENOUGH)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
