@@ -27,7 +27,14 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
         return _sqlite_engine(parsed, pool_size)
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return sa.create_engine(parsed, pool_size=pool_size, max_overflow=10, pool_pre_ping=True, pool_timeout=10)
+    return sa.create_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        hide_parameters=True,  # an error's text must not show numbers and messages
+    )
 
 
 def _sqlite_engine(url: sa.URL, pool_size: int) -> Engine:
@@ -35,6 +42,7 @@ def _sqlite_engine(url: sa.URL, pool_size: int) -> Engine:
         url,
         pool_size=pool_size,
         max_overflow=20,
+        hide_parameters=True,
         connect_args={"timeout": SQLITE_BUSY_TIMEOUT, "check_same_thread": False},
     )
 

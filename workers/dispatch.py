@@ -27,7 +27,7 @@ from dialer.campaigns.release import paces_of, window_of, zone_of
 from dialer.campaigns.template import Template, TemplateError
 from dialer.db import utc_now, writing
 from dialer.lifecycle import AttemptState, CallState, CampaignState, Disposition
-from dialer.logs import get_logger
+from dialer.logs import get_logger, hide
 from dialer.pace.limiter import Limiter, Stage
 from dialer.providers.base import (
     Adapter,
@@ -124,7 +124,7 @@ class Dispatcher:
                 if free:
                     claim = self._claim(pending[:free])
             finally:
-                self._places.release(free - len(claim.placements))
+                self._give_back(free - len(claim.placements))
             self._send_all(claim.placements)
             placed += len(claim.placements)
             pending = [*claim.refused, *pending[free:]]
@@ -140,7 +140,7 @@ class Dispatcher:
             if not self._places.acquire(timeout=max(0.0, until - time.monotonic())):
                 break
             taken += 1
-        self._places.release(taken)
+        self._give_back(taken)
         return taken == self._in_flight
 
     def close(self) -> None:
@@ -157,6 +157,10 @@ class Dispatcher:
         while free < wanted and self._places.acquire(blocking=False):
             free += 1
         return free
+
+    def _give_back(self, places: int) -> None:
+        if places:
+            self._places.release(places)
 
     def _claim(self, call_ids: Sequence[str]) -> Claim:
         with writing(self._engine) as connection:
@@ -231,7 +235,7 @@ class Dispatcher:
             try:
                 await self._write_group(group)
             finally:
-                self._places.release(len(group))
+                self._give_back(len(group))
 
     async def _write_group(self, group: Sequence[tuple[Placement, SubmitResult]]) -> None:
         give_up = time.monotonic() + WRITE_PATIENCE
@@ -271,6 +275,7 @@ class AdapterCache:
         known = self._made.get(provider.id)
         if known is None or known[0] != key:
             settings = self._box.open(provider.credentials)
+            hide(*settings.values())
             config = ProviderConfig(provider.id, provider.name, provider.kind, provider.base_url, settings)
             known = self._made[provider.id] = (key, make_adapter(config))
         return known[1]

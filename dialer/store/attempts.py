@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,10 @@ from dialer.lifecycle import ATTEMPT_TRANSITIONS, AttemptState
 from dialer.store import tables
 from dialer.store.tables import AnyRow, Move, Rows, attempt, in_states
 
-AttemptMove = Move[AttemptState]
+
+@dataclass(frozen=True, slots=True)
+class AttemptMove(Move[AttemptState]):
+    """An attempt's change of state."""
 
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,10 @@ from dialer.models.call import OCCUPYING
 from dialer.store import tables
 from dialer.store.tables import AnyRow, Move, Rows, call, in_states
 
-CallMove = Move[CallState]
+
+@dataclass(frozen=True, slots=True)
+class CallMove(Move[CallState]):
+    """A call's change of state."""
 
 
 def add_for_campaign(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,12 @@ from dialer.lifecycle import CAMPAIGN_TRANSITIONS, CampaignState
 from dialer.store import tables
 from dialer.store.tables import AnyRow, Move, Rows, campaign, campaign_count, campaign_dnd_list
 
-CampaignMove = Move[CampaignState]
+
+@dataclass(frozen=True, slots=True)
+class CampaignMove(Move[CampaignState]):
+    """A campaign's change of state."""
+
+
 #: (campaign id, counter name) → how much it moves.
 Deltas = Counter[tuple[str, str]]
 
