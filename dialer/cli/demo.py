@@ -19,7 +19,7 @@ from dialer.cli.output import Json, mark, print_json, print_rows, remark
 TIME_SCALE = 0.04
 #: Seconds without a final callback after which a call is looked into. Longer than the longest played call and than
 #: the reply that never comes.
-RECONCILE_AFTER = 8.0
+RECONCILE_AFTER = 10.0
 
 
 def demo(

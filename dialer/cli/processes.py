@@ -104,7 +104,7 @@ def api_argv(host: str, port: int) -> list[str]:
 def worker_argv(queues: list[str], concurrency: int, name: str) -> list[str]:
     """The command line of a worker; `name` must be its alone on this machine."""
     return [
-        sys.executable, "-m", "celery", "-A", "workers.app:app", "worker",
+        sys.executable, "-m", "celery", "--quiet", "-A", "workers.app:app", "worker",
         "-Q", ",".join(queues), "-c", str(concurrency), "-n", f"{name}@%h",
         "--without-mingle", "--without-gossip", "-E",
     ]  # fmt: skip
@@ -115,7 +115,7 @@ def flower_argv(host: str, port: int) -> list[str]:
     return [
         sys.executable, "-m", "celery", "-A", "workers.app:app", "flower",
         f"--address={host}", f"--port={port}", "--read_only=True",
-        "--max_tasks=5000", "--purge_offline_workers=300",
+        "--max_tasks=5000", "--purge_offline_workers=300", "--logging=warning",
     ]  # fmt: skip
 
 
