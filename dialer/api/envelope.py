@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dialer.errors import Conflict, FieldError, NotFound, RequestError
@@ -125,6 +126,8 @@ class Guard:
             return
         try:
             await self._app(scope, bounded, watched)
+        except ClientDisconnect:
+            return  # nobody is left to answer
         except Exception:
             log.exception("a request failed", method=scope["method"], path=scope["path"])
             if started:
