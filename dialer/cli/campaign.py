@@ -29,6 +29,7 @@ CampaignId = Annotated[str, typer.Argument(metavar="ID", help="The campaign's id
 
 ENDS = (CampaignState.FINISHED, CampaignState.STOPPED)
 LOOK_EVERY = 0.5  # seconds
+TELL_EVERY = 3.0  # seconds, where nothing can be drawn
 PACE_OVER = 15.0  # seconds over which calls per minute are counted
 
 
@@ -140,6 +141,7 @@ def watch_until_end(
     console = progress_console()
     pace = Pace()
     last: dict[str, Any] = {}
+    tell_at = 0.0
     with Live(console=console, refresh_per_second=4, auto_refresh=False, transient=False) as live:
         while True:
             now = _snapshot(engine, campaign_id)
@@ -149,8 +151,9 @@ def watch_until_end(
                 tell(now)
             elif tell is None and console.is_terminal:
                 live.update(picture(now), refresh=True)
-            elif tell is None and changed:
+            elif tell is None and changed and (now["state"] in ENDS or time.monotonic() >= tell_at):
                 remark(sentence(now))
+                tell_at = time.monotonic() + TELL_EVERY
             last = now
             if now["state"] in ENDS:
                 return now
@@ -226,9 +229,9 @@ def picture(now: dict[str, Any]) -> RenderableType:
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text(now["name"], style="bold"),
-        Text(now["state"], style="green" if now["state"] == CampaignState.RUNNING else "yellow"),
-        ProgressBar(total=max(1, contacts), completed=ended, width=30),
-        Text(f"{ended} of {contacts} contacts have an end"),
+        Text(now["state"], style="yellow" if now["state"] == CampaignState.PAUSED else "green"),
+        ProgressBar(total=max(1, contacts), completed=ended, width=20, finished_style="green"),
+        Text(f"{ended}/{contacts}"),
         Text(f"{now.get('calls_per_minute', 0)} calls/min", style="dim"),
     )
     body = Table.grid(padding=(0, 2))

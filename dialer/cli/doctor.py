@@ -260,7 +260,7 @@ def _redis(settings: Settings) -> Findings:
         seconds, micros = client.time()
         middle = began + (datetime.now(UTC) - began) / 2
         info: dict[str, Any] = client.info()
-        yield Finding("redis", "ok", f"{address('redis_url')} answers: {info.get('redis_version', '?')}.")
+        yield Finding("redis", "ok", f"{address('redis_url')} answers: {_version(info)}.")
         theirs = datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=micros)
         yield _skew("redis clock", (theirs - middle).total_seconds(), "Redis")
         policy = info.get("maxmemory_policy")
@@ -321,3 +321,9 @@ def _words(error: Exception) -> str:
     from dialer.logs import scrub
 
     return explain(error) or scrub(f"{type(error).__name__}: {error}.")
+
+
+def _version(info: dict[str, Any]) -> str:
+    """Valkey names itself beside the Redis version that it is compatible with."""
+    valkey = info.get("valkey_version")
+    return f"Valkey {valkey}" if valkey else f"Redis {info.get('redis_version', '?')}"
