@@ -48,7 +48,7 @@ _ENCODINGS = [
     *("cp1252", "cp1250", "cp1254", "cp1257", "cp1253", "cp1255", "cp1256", "cp1258", "cp874"),
     *(*_CYRILLIC, "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"),
 ]
-_HIGH_WORD = re.compile(r"[^\W\d_]*[^\W\d_a-zA-Z][^\W\d_]*")
+_WORD = re.compile(r"[^\W\d_]+")
 _RUSSIAN_WORD = re.compile(r"[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+")
 _RUSSIAN_NAME = re.compile(r"[А-ЯЁ][а-яё]+")
 _LOOKS_LIKE_NUMBER = re.compile(r"\d{5,}")
@@ -106,7 +106,7 @@ def detect(file: BinaryIO) -> tuple[Dialect, int, int]:
     readings = []
     for delimiter in delimiters:
         file.seek(start)
-        records = Records(file, encoding, delimiter, start, line)
+        records = Records(file, encoding, delimiter, offset=start, line=line)
         header = records.read()
         while header is not None and header.cells is not None and not any(map(str.strip, header.cells)):
             header = records.read()
@@ -153,11 +153,13 @@ def _legacy_encoding(head: bytes) -> str:
 
 
 def _russian(head: bytes, encoding: str) -> float:
-    """Which part of the words with letters beyond ASCII are Russian by their look; 0 without a single name."""
-    words = _HIGH_WORD.findall(head.decode(encoding, "replace"))
+    """Which part of the bytes beyond ASCII make Russian words by their look; 0 without a single name."""
+    words = [
+        word for word in _WORD.findall(head.decode(encoding, "replace")) if _RUSSIAN_WORD.fullmatch(word)
+    ]
     if not any(map(_RUSSIAN_NAME.fullmatch, words)):
         return 0.0
-    return sum(1 for word in words if _RUSSIAN_WORD.fullmatch(word)) / len(words)
+    return sum(map(len, words)) / sum(1 for byte in head if byte > 127)
 
 
 def _plain(header: str) -> str:

@@ -7,6 +7,7 @@ after a record is exact, and reading on from there gives what reading through wo
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ LONGEST_RECORD = 64 * 1024
 
 _UNCLOSED = "A quotation mark is opened and not closed: close it, or double it where it is part of the text."
 _TOO_LONG = f"The line is longer than {LONGEST_RECORD:,} bytes."
+_LOOKS_LIKE_NUMBER = re.compile(r"\+?[0-9][0-9\s().\-]{5,}", re.ASCII)
 _MALFORMED = "The line is not CSV: put texts with quotation marks or line breaks in quotation marks."
 
 
@@ -41,7 +43,7 @@ class _Lines:
 
     def begin(self) -> None:
         self.taken = 0
-        self.lines = 0
+        self.texts: list[str] = []
         self.ended = False
 
     def __iter__(self) -> _Lines:
@@ -53,23 +55,28 @@ class _Lines:
             self.ended = True
             raise StopIteration
         self.taken += len(line)
-        self.lines += 1
         if self.taken > LONGEST_RECORD:
             raise _TooLongError
-        return line.decode(self._encoding)
+        self.texts.append(line.decode(self._encoding))
+        return self.texts[-1]
 
 
 class Records:
-    """Reads on from `offset`, which is the beginning of line `line`. `offset` and `line` move with every record."""
+    """Reads on from `offset`, which is the beginning of line `line`. `offset` and `line` move with every record.
+
+    `columns` is how many the header names, `number_at` which of them (from 0) holds the numbers.
+    """
 
     def __init__(
         self,
         file: BinaryIO,
         encoding: str,
         delimiter: str,
+        *,
         offset: int,
         line: int,
         columns: int | None = None,
+        number_at: int = 0,
     ) -> None:
         self.offset = offset
         self.line = line
@@ -77,6 +84,7 @@ class Records:
         self._encoding = encoding
         self._delimiter = delimiter
         self._columns = columns
+        self._number_at = number_at
         self._file.seek(offset)
         self._restart()
 
@@ -93,7 +101,7 @@ class Records:
             return None
         except (_TooLongError, UnicodeDecodeError, csv.Error) as error:
             return self._give_up(self._why(error))
-        if self._lines.ended and self._lines.lines:
+        if (self._lines.ended and self._lines.texts) or self._has_swallowed_rows():
             return self._give_up(_UNCLOSED)
         if self._columns is not None and any(map(str.strip, cells[self._columns :])):
             return self._give_up(
@@ -102,12 +110,30 @@ class Records:
             )
         record = Record(self.line, cells[: self._columns])
         self.offset += self._lines.taken
-        self.line += self._lines.lines
+        self.line += len(self._lines.texts)
         return record
+
+    def _has_swallowed_rows(self) -> bool:
+        """Whether a record of several lines is rather several rows between two stray quotation marks."""
+        texts = self._lines.texts
+        if len(texts) < 2:
+            return False
+        tidy = re.sub(rf'"[ \t]+(?=[{re.escape(self._delimiter)}\r\n]|$)', '"', "".join(texts))
+        try:
+            next(csv.reader(tidy.splitlines(keepends=True), delimiter=self._delimiter, strict=True))
+        except csv.Error:
+            return True
+        for text in texts[1:]:
+            cells = text.split(self._delimiter)
+            if len(cells) == self._columns and _LOOKS_LIKE_NUMBER.fullmatch(
+                cells[self._number_at].strip('" \r\n')
+            ):
+                return True
+        return False
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, _TooLongError):
-            return _TOO_LONG if self._lines.lines == 1 else _UNCLOSED
+            return _UNCLOSED if self._lines.texts else _TOO_LONG
         if isinstance(error, UnicodeDecodeError):
             return f"The line is not in {self._encoding} as the first ones are: save the file as CSV UTF-8."
         return _MALFORMED

@@ -168,7 +168,13 @@ def _read(row: AnyRow, limit: int) -> _Batch:
     batch = _Batch(row.offset, row.line)
     with path.open("rb") as file:
         records = Records(
-            file, dialect.encoding, dialect.delimiter, row.offset, row.line, len(dialect.columns)
+            file,
+            dialect.encoding,
+            dialect.delimiter,
+            offset=row.offset,
+            line=row.line,
+            columns=len(dialect.columns),
+            number_at=[one.role for one in dialect.columns].index("number"),
         )
         for _ in range(limit):
             record = records.read()
