@@ -21,14 +21,10 @@ from dialer.lifecycle import CampaignState
 from dialer.numbers import NumberError, to_e164
 from dialer.providers.base import (
     Capability,
-    ProviderConfig,
-    ProviderError,
     adapter_class,
     adapter_kinds,
-    make_adapter,
 )
 from dialer.reading import Fields
-from dialer.secrets import SecretBox, SecretError
 from dialer.settings import Settings
 from dialer.store import campaigns, contacts, dnd, imports, providers
 from dialer.store.campaigns import CampaignMove
@@ -144,7 +140,7 @@ def create_campaign(
         )
     _check_list(connection, account.id, request)
     _check_dnd_lists(connection, account.id, request)
-    provider_id = _check_provider(connection, account.id, request, settings)
+    provider_id = _check_provider(connection, account.id, request)
     campaign_id = ids.campaign_id()
     row = {
         "id": campaign_id,
@@ -385,9 +381,7 @@ def _check_dnd_lists(connection: Connection, account_id: str, request: NewCampai
             )
 
 
-def _check_provider(
-    connection: Connection, account_id: str, request: NewCampaign, settings: Settings
-) -> str | None:
+def _check_provider(connection: Connection, account_id: str, request: NewCampaign) -> str | None:
     """The id of the provider asked for, if one was; there must be one that can carry the campaign."""
     usable = providers.usable(connection, account_id)
     if request.provider is not None:
@@ -404,10 +398,10 @@ def _check_provider(
             f"No provider is set up that this account can use: add and enable one that can {does} "
             f"(kinds: {', '.join(_kinds_that_can(request))}).",
         )
-    box = SecretBox(settings.secret_keys())
+    has_text, has_media = request.text is not None, request.recorded_filename is not None
     problems: list[str] = []
     for row in usable:
-        found = _problems(row, request, box)
+        found = adapter_class(row.kind).check_campaign(request.language_code, has_text, has_media)
         if not found:
             return row.id if request.provider is not None else None
         problems.extend(one for one in found if one not in problems)
@@ -415,18 +409,6 @@ def _check_provider(
         "provider",
         f"No provider of this account can {does} as this campaign needs (kinds that can: "
         f"{', '.join(_kinds_that_can(request)) or 'none'}): {' '.join(problems)}",
-    )
-
-
-def _problems(row: AnyRow, request: NewCampaign, box: SecretBox) -> list[str]:
-    """Why a provider cannot carry the campaign, one sentence each."""
-    try:
-        config = ProviderConfig(row.id, row.name, row.kind, row.base_url, box.open(row.credentials))
-        adapter = make_adapter(config)
-    except (ProviderError, SecretError):
-        return [f"Provider {row.name} is not set up correctly; `dialer provider test {row.name}` says why."]
-    return adapter.check_campaign(
-        request.language_code, request.text is not None, request.recorded_filename is not None
     )
 
 

@@ -23,7 +23,7 @@ from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, known_zone, next_
 from dialer.db import reading, utc_now, writing
 from dialer.lifecycle import CallKind, CallState, CampaignState
 from dialer.pace.limiter import Grant, Limiter, Pace, Stage
-from dialer.providers.base import Capability, adapter_class
+from dialer.providers.base import adapter_class
 from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import CampaignMove
@@ -200,12 +200,13 @@ def _route(
 
 
 def _candidates(connection: Connection, campaign: AnyRow) -> list[AnyRow]:
-    capability = Capability.ANNOUNCE_TEXT if campaign.announcement_text else Capability.ANNOUNCE_FILE
+    """The providers that can carry the campaign's message, in the order in which they are tried."""
+    message = campaign.announcement_text is not None, campaign.recorded_filename is not None
     return [
         provider
         for provider in providers.usable(connection, campaign.account_id)
         if campaign.provider_id in (None, provider.id)
-        and capability in adapter_class(provider.kind).capabilities
+        and not adapter_class(provider.kind).check_campaign(campaign.language_code, *message)
     ]
 
 
