@@ -40,7 +40,10 @@ def create(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Create an account with its global DND list; print its id and, this once, its auth key."""
+    """Create an account with its global DND list.
+
+    Prints its id and, this once, its auth key.
+    """
     from dialer import accounts
     from dialer.db import writing
     from dialer.store import dnd
@@ -87,7 +90,10 @@ def list_(json: Json = False) -> None:
 def rotate(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name or id.")], json: Json = False
 ) -> None:
-    """Give an account a new auth key and print it, this once; the old key stops working at once."""
+    """Give an account a new auth key.
+
+    Prints it, this once; the old key is void at once.
+    """
     from dialer import accounts
     from dialer.db import writing
 

@@ -93,7 +93,10 @@ def show(campaign_id: CampaignId, json: Json = False) -> None:
 
 @app.command()
 def pause(campaign_id: CampaignId) -> None:
-    """Hold a campaign: nothing more of it is placed, calls at the provider go on."""
+    """Hold a campaign.
+
+    Nothing more of it is placed; calls at the provider go on.
+    """
     from dialer.campaigns import control
 
     _control(campaign_id, control.pause)
@@ -102,7 +105,10 @@ def pause(campaign_id: CampaignId) -> None:
 
 @app.command()
 def resume(campaign_id: CampaignId) -> None:
-    """Go on with a campaign where it was held; nobody is called again for it."""
+    """Go on with a campaign where it was held.
+
+    Nobody is called again for it.
+    """
     from dialer.campaigns import control
 
     _control(campaign_id, control.resume)
@@ -111,7 +117,10 @@ def resume(campaign_id: CampaignId) -> None:
 
 @app.command()
 def stop(campaign_id: CampaignId) -> None:
-    """End a campaign for good: what was not dialled is cancelled."""
+    """End a campaign for good.
+
+    What was not dialled is cancelled.
+    """
     from dialer.campaigns import control
 
     _control(campaign_id, control.stop)
@@ -120,7 +129,10 @@ def stop(campaign_id: CampaignId) -> None:
 
 @app.command()
 def watch(campaign_id: CampaignId, json: Json = False) -> None:
-    """Watch a campaign until it ends; with `--json`, a line of JSON for each change."""
+    """Watch a campaign until it ends.
+
+    With `--json`, a line of JSON for each change.
+    """
     with database() as engine:
         watch_until_end(engine, campaign_id, print_json_line if json else None)
 

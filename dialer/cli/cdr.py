@@ -76,10 +76,10 @@ def export(
     ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.CSV,
 ) -> None:
-    """Write CDRs to stdout as they are read, however many there are.
+    """Write CDRs to stdout.
 
-    In CSV, numbers are digits without the plus and texts that a spreadsheet would take for a formula begin with an
-    apostrophe; JSON lines hold everything as it is.
+    They are written as they are read, however many there are. In CSV, numbers are digits without the plus, and texts
+    that a spreadsheet would take for a formula begin with an apostrophe; JSON lines hold everything as it is.
     """
     from dialer.store import cdrs
 

@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="The database's schema.")
 
 @app.command()
 def upgrade() -> None:
-    """Bring the database to the schema that this version needs."""
+    """Bring the schema to what this version needs."""
     from dialer import schema
 
     with any_database() as engine:
@@ -29,7 +29,7 @@ def upgrade() -> None:
 
 @app.command()
 def current(json: Json = False) -> None:
-    """Show the schema's revision and the one that this version needs."""
+    """Show the schema's revision and the needed one."""
     from dialer import schema
 
     with any_database() as engine:
@@ -39,7 +39,10 @@ def current(json: Json = False) -> None:
 
 @app.command()
 def check(json: Json = False) -> None:
-    """Compare the database with what this version needs; exit code 1 when they differ."""
+    """Compare the database with what this version needs.
+
+    Exit code 1 when they differ.
+    """
     from dialer import schema
 
     with any_database() as engine:

@@ -42,7 +42,10 @@ def contacts_(
     account: Account = None,
     json: Json = False,
 ) -> None:
-    """Import people to call; running campaigns of the list go on with them. Refused rows are listed with the reason."""
+    """Import people to call.
+
+    Running campaigns of the list go on with them. Refused rows are listed with the reason.
+    """
     from dialer.models import ImportKind
 
     _import(ImportKind.CONTACTS, list_, file, account, json)
@@ -55,7 +58,10 @@ def dnd(
     account: Account = None,
     json: Json = False,
 ) -> None:
-    """Import numbers never to dial; they hold at once, for running campaigns too."""
+    """Import numbers never to dial.
+
+    They hold at once, for running campaigns too. Refused rows are listed with the reason.
+    """
     from dialer.models import ImportKind
 
     _import(ImportKind.DND, list_, file, account, json)

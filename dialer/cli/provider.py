@@ -102,7 +102,10 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def show(name: Name, json: Json = False) -> None:
-    """Show a provider: its webhook URL, and which of its settings are set, never their values."""
+    """Show a provider and its webhook URL.
+
+    Of its settings only which are set, never their values.
+    """
     with database() as engine:
         print_one(_shown(_find(engine, name)), as_json=json)
 
@@ -125,7 +128,10 @@ def update(
     priority: Annotated[int | None, typer.Option(help="Lower is tried first.")] = None,
     json: Json = False,
 ) -> None:
-    """Change a provider, while calls go on. `--set KEY=` takes a setting away."""
+    """Change a provider, while calls go on.
+
+    What is not named stays; `--set KEY=` takes a setting away.
+    """
     from dialer.db import writing
     from dialer.providers import setup
     from dialer.store import providers
@@ -152,7 +158,10 @@ def update(
 
 @app.command("test")
 def try_out(name: Name, json: Json = False) -> None:
-    """Ask the provider whether the account works, without a call; exit code 1 when it does not."""
+    """Ask the provider whether the account works.
+
+    No call is made. Exit code 1 when it does not work.
+    """
     from dialer.providers.base import ProviderError
 
     with database() as engine:
@@ -172,21 +181,30 @@ def try_out(name: Name, json: Json = False) -> None:
 
 @app.command()
 def enable(name: Name) -> None:
-    """Use the provider again, also after the engine paused it by itself (no funds, bad credentials)."""
+    """Use a provider again.
+
+    Also after the engine paused it by itself, for lack of funds or bad credentials.
+    """
     _change(name, enabled=True, paused_reason=None)
     remark(f"Provider {name} is in use.")
 
 
 @app.command()
 def disable(name: Name) -> None:
-    """Send nothing more to the provider. Results of its calls are still heard, its CDRs stay."""
+    """Send nothing more to a provider.
+
+    Results of its calls are still heard, its CDRs stay.
+    """
     _change(name, enabled=False)
     remark(f"Provider {name} gets no more calls.")
 
 
 @app.command()
 def remove(name: Name) -> None:
-    """Remove a provider that was never used; one that was used can only be disabled."""
+    """Remove a provider that was never used.
+
+    One that was used can only be disabled: its CDRs name it.
+    """
     from dialer.db import writing
     from dialer.store import providers
 
@@ -203,7 +221,10 @@ def remove(name: Name) -> None:
 
 @app.command("rotate-webhook")
 def rotate_webhook(name: Name, json: Json = False) -> None:
-    """Give the provider a new webhook URL; the previous one works for 24 hours more."""
+    """Give a provider a new webhook URL.
+
+    The previous one works for 24 hours more.
+    """
     from dialer.db import writing
     from dialer.providers import setup
     from dialer.store import providers
