@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
+
+import pendulum
+from pendulum.tz.exceptions import AmbiguousTime, NonExistingTime
 
 from dialer.calls.window import first_instant_after_gap, known_zone
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 
+_SHOWN = "%Y-%m-%d %H:%M:%S"
 _WALL_TIME = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
 
 
@@ -41,18 +46,31 @@ def parse_local(field: str, text: str, zone_name: str) -> datetime:
     if not FIRST_YEAR <= year <= LAST_YEAR:
         raise ScheduleError(field, f"{field} must lie between the years {FIRST_YEAR} and {LAST_YEAR}.")
     try:
-        wall = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - a wall time, its zone follows
+        return _instant(year, month, day, hour, minute, second, zone_name)
+    except NonExistingTime:
+        after_gap = first_instant_after_gap(zone, datetime(year, month, day, hour, minute, second))  # noqa: DTZ001 - wall time
+        there = (
+            ""
+            if after_gap is None
+            else f": the first moment after that is {after_gap.astimezone(zone):{_SHOWN}}"
+        )
+        raise ScheduleError(
+            field, f"{field} {found[0]} does not exist in {zone_name}, where the clocks skip it{there}."
+        ) from None
     except ValueError:
         raise ScheduleError(field, f"{field} is no date of the calendar: correct {found[0]}.") from None
-    after_gap = first_instant_after_gap(zone, wall)
-    if after_gap is not None:
-        there = after_gap.astimezone(zone)
-        raise ScheduleError(
-            field,
-            f"{field} {wall} does not exist in {zone_name}, where the clocks skip it: "
-            f"the first moment after that is {there:%Y-%m-%d %H:%M:%S}.",
-        )
-    return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+
+def _instant(
+    year: int, month: int, day: int, hour: int, minute: int, second: int, zone_name: str
+) -> datetime:
+    # pendulum would move a time that does not exist, and take the later of two, without a word.
+    make = partial(pendulum.datetime, year, month, day, hour, minute, second, tz=zone_name, fold=0)
+    try:
+        at = make(raise_on_unknown_times=True)
+    except AmbiguousTime:
+        at = make()
+    return datetime.fromtimestamp(at.timestamp(), UTC)
 
 
 def check_dates(start: datetime, end: datetime) -> None:
