@@ -230,6 +230,8 @@ class MittoAdapter(Adapter):
             disposition, cause = ending(fields.get("state", ""), fields.get("error", ""))
         else:
             raise EventError("the callback's type is neither startCallback nor endCallback")
+        duration = seconds(fields.get("duration", ""))
+        talked = disposition in (Disposition.ANSWERED, Disposition.MACHINE)
         return [
             Fact(
                 attempt_id=checked_reference(fields.get("reference", "")),
@@ -237,8 +239,9 @@ class MittoAdapter(Adapter):
                 disposition=disposition,
                 hangup_cause=cause,
                 at=raw.received_at,
-                duration=seconds(fields.get("duration", "")),
-                billsec=None,
+                duration=duration,
+                # "Duration of the call": Mitto counts no other seconds, and bills none of a call not answered.
+                billsec=duration if talked else 0.0 if disposition is not None else None,
                 cost=None,
             )
         ]
