@@ -244,6 +244,24 @@ def test_an_account_without_a_country_code_in_its_numbers_needs_a_region(world: 
     world.ask("/api/add_contact_to_list", body)
 
 
+def test_new_contacts_wake_the_running_campaigns_of_their_list(world: World) -> None:
+    campaign_id = world.campaign(campaign_start_date="2023-09-01 08:00:00")
+    list_id = world.row_of(campaign_id).list_id
+    with writing(world.engine) as connection:
+        control.pause(connection, world.account_id, campaign_id, NOW)
+    body = {"list_id": list_id, "contacts": [{"contact_number": "919979271298"}]}
+    world.ask("/api/add_contact_to_list", body)
+    assert world.row_of(campaign_id).wake_at > NOW
+    with writing(world.engine) as connection:
+        control.resume(connection, world.account_id, campaign_id, NOW)
+        campaigns.update(connection, campaign_id, wake_at=NOW + timedelta(hours=1))
+    assert world.post("/api/add_contact_to_list", body).is_success
+    assert world.row_of(campaign_id).wake_at > NOW, "a duplicate wakes nobody"
+    body["contacts"] = [{"contact_number": "919979271299"}]
+    world.ask("/api/add_contact_to_list", body)
+    assert world.row_of(campaign_id).wake_at == NOW
+
+
 # CSV files
 
 
