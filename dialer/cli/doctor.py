@@ -114,7 +114,11 @@ def _time_zones() -> Findings:
 
 def _uploads(settings: Settings) -> Findings:
     if settings.uploads.startswith("s3://"):
-        yield Finding("uploads", "ok", f"{settings.uploads} (read when an import asks for a file).")
+        yield Finding(
+            "uploads",
+            "fail",
+            "DIALER_UPLOADS names an S3 bucket, which imports cannot read yet: set it to a folder.",
+        )
         return
     folder = Path(settings.uploads)
     if not folder.is_dir():

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 #: Who stops first: what makes work, what does it, what hears of it, what plays the providers; the embedded server
 #: (100) goes last.
 MAKES_WORK, WORKS, HEARS, PLAYS = 0, 10, 20, 30
+#: Flower shows tasks and workers: whoever wants it elsewhere runs `dialer flower` behind a TLS proxy.
+FLOWER_HOST = "127.0.0.1"
 #: Processes that serve one-time passwords, results and upkeep.
 OTHER_PROCESSES = 2
 #: Seconds that a worker gets to finish: longer than a task may take (`workers.app.TIME_LIMIT`).
@@ -55,34 +58,28 @@ def up(
     from dialer.supervisor import Supervisor, embedded_child
 
     # The children read the same variables.
-    os.environ.update(
-        {
-            name: str(value)
-            for name, value in (("DIALER_HOST", host), ("DIALER_PORT", port))
-            if value is not None
-        }
-    )
+    given = {"DIALER_HOST": host, "DIALER_PORT": port}
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     get_settings.cache_clear()
     settings = get_settings()
     logs.configure(settings)
     settings.secret_keys()
-    for wanted, mend in (
-        (settings.port, "--port"),
-        *(
-            []
-            if no_flower
-            else [(settings.flower_port, "DIALER_FLOWER_PORT, or leave Flower out with --no-flower")]
-        ),
-        *([] if sandbox_port is None else [(sandbox_port, "--sandbox-port")]),
-    ):
-        _check_port(settings.host, wanted, mend)
-
-    with any_database() as engine:
-        schema.upgrade(engine)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
     server = EmbeddedServer.of(settings) if settings.is_embedded_redis else None
     try:
+        # Takes the home's lock: a second `dialer up` on it ends here.
         children = [embedded_child(server)] if server is not None else []
+        ports = [(settings.host, settings.port, "--port")]
+        if not no_flower:
+            mend = "DIALER_FLOWER_PORT, or leave Flower out with --no-flower"
+            ports.append((FLOWER_HOST, settings.flower_port, mend))
+        if sandbox_port is not None:
+            ports.append(("127.0.0.1", sandbox_port, "--sandbox-port"))
+        for listen_on, wanted, mend in ports:
+            _check_port(listen_on, wanted, mend)
+        with any_database() as engine:
+            schema.upgrade(engine)
         children += _children(settings, os.environ, workers=workers, flower=not no_flower)
         if sandbox_port is not None:
             children.append(_sandbox_child(os.environ, sandbox_port, sandbox_time_scale))
@@ -120,7 +117,7 @@ def _children(
     ]
     if flower:
         login = flower_environment(settings.flower_login())
-        argv = flower_argv("127.0.0.1", settings.flower_port)
+        argv = flower_argv(FLOWER_HOST, settings.flower_port)
         children.append(Child("flower", argv, env=env | login, stop_order=MAKES_WORK))
     # What takes longest to be ready is waited for last: all start at once.
     children.sort(key=lambda child: child.ready is not None)
@@ -177,7 +174,7 @@ def _where(settings: Settings, *, flower: bool, sandbox_port: int | None) -> str
             if settings.flower_auth is None
             else "login in DIALER_FLOWER_AUTH"
         )
-        lines.append(("Flower", f"http://127.0.0.1:{settings.flower_port} ({login})"))
+        lines.append(("Flower", f"http://{FLOWER_HOST}:{settings.flower_port} ({login})"))
     if sandbox_port is not None:
         lines.append(("Sandbox", f"http://127.0.0.1:{sandbox_port} (Mitto is played at /mitto)"))
     lines.append(("Database", address("database_url")))

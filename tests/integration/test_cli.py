@@ -122,7 +122,7 @@ def only(engine: Engine, table: sa.Table) -> Any:
 def a_provider(name: str = "mitto", **settings: str) -> Any:
     """A provider added by the command."""
     sets = [f"--set={key}={value}" for key, value in {"access_key": SECRET, **settings}.items()]
-    return data("provider", "add", name, "--kind=mitto", "--base-url=http://127.0.0.1:9/mitto", *sets)
+    return data("provider", "add", name, "--kind=mitto", f"--base-url=http://127.0.0.1:{free_port()}/mitto", *sets)
 
 
 def a_campaign(engine: Engine, state: CampaignState = CampaignState.RUNNING) -> Mapping[str, Any]:
@@ -661,6 +661,28 @@ def test_up_says_which_port_is_taken(home: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_up_killed_leaves_nothing_running_and_starts_again(home: Path) -> None:
+    first = start_up(home)
+    try:
+        children = psutil.Process(first.pid).children(recursive=True)
+        assert len(children) >= 5
+        second = process("up", f"--port={free_port()}", "--no-flower")
+        assert second.returncode == 1
+        assert str(first.pid) in second.stderr
+        assert "Traceback" not in second.stderr
+    finally:
+        first.kill()
+        first.communicate()
+    _, alive = psutil.wait_procs(children, timeout=WITHIN)
+    assert alive == []
+
+    again = start_up(home)
+    again.send_signal(signal.SIGTERM)
+    said = again.communicate(timeout=WITHIN)[1]
+    assert again.returncode == 0, said
+    assert not (home / "run" / "up.json").exists()
+
+
 def test_the_demo_adds_up_and_leaves_nothing_running(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     result = process("demo", "--contacts=40", f"--home={folder}", "--json", within=150)
@@ -676,6 +698,25 @@ def test_the_demo_adds_up_and_leaves_nothing_running(home: Path, tmp_path: Path)
         for one in psutil.process_iter(["environ"])
         if (one.info["environ"] or {}).get("DIALER_HOME") == str(folder)
     ]
+
+
+def start_up(home: Path) -> subprocess.Popen[str]:
+    """`dialer up`, ready."""
+    argv = [sys.executable, "-m", "dialer", "up", f"--port={free_port()}", "--workers=1", "--no-flower"]
+    started = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    report, deadline = home / "run" / "up.json", time.monotonic() + WITHIN
+    while time.monotonic() < deadline:
+        if started.poll() is not None:
+            pytest.fail(f"it ended: {started.communicate()[1]}")
+        try:
+            state = json.loads(report.read_text())
+        except FileNotFoundError:
+            state = {}
+        if state.get("pid") == started.pid and state["ready"]:
+            return started
+        time.sleep(0.05)
+    started.kill()
+    pytest.fail(f"it was not ready: {started.communicate()[1]}")
 
 
 def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
