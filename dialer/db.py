@@ -13,9 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine, event, exc, make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
 
+#: The database is away or busy (a lost connection, a deadlock, no free connection): the same transaction may succeed
+#: later. Any other error of SQLAlchemy lies in the statement or its values and comes again each time.
+AWAY = (OperationalError, InterfaceError, exc.TimeoutError)
 #: How long a SQLite writer waits for its turn, in seconds.
 SQLITE_BUSY_TIMEOUT = 30
 

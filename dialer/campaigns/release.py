@@ -15,12 +15,11 @@ from zoneinfo import ZoneInfo
 
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from dialer import ids
 from dialer.calls.ledger import Ledger
 from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, known_zone, next_opening
-from dialer.db import reading, utc_now, writing
+from dialer.db import AWAY, reading, utc_now, writing
 from dialer.lifecycle import CallKind, CallState, CampaignState
 from dialer.pace.limiter import Grant, Limiter, Pace, Stage
 from dialer.providers.base import adapter_class
@@ -93,7 +92,7 @@ def visit_next(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> Visi
             return None
         try:
             return _visit(connection, limiter, campaign, now)
-        except (SQLAlchemyError, RedisError):
+        except (*AWAY, RedisError):
             raise
         except Exception as error:
             # Whatever is odd about one campaign, the caller must know which, to go on with the others.
@@ -127,7 +126,8 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
         return Visit(campaign.id)
     want = min(BATCH, _room(connection, campaign, account))
     if want <= 0:
-        campaigns.update(connection, campaign.id, wake_at=now + SOON)
+        # It had its turn: many such campaigns must not come before all others again and again.
+        campaigns.update(connection, campaign.id, wake_at=now + SOON, served_at=now)
         return Visit(campaign.id)
     route = _route(connection, limiter, campaign, account, want, now)
     if isinstance(route, datetime):  # nobody can carry a call before then
@@ -148,7 +148,8 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
         return Visit(campaign.id, finished=True)
     progress = bool(released or kept)
     wake_at = _wake_at(connection, campaign, grant, progress=progress, exhausted=exhausted, now=now)
-    served = {"served_at": now} if released else {}
+    # Who was only kept from tokens by others stays first in turn.
+    served = {"served_at": now} if progress else {}
     campaigns.update(connection, campaign.id, wake_at=wake_at, **served)
     return Visit(campaign.id, released)
 
@@ -374,8 +375,11 @@ def _wake_at(
 
 def _is_drained(connection: Connection, campaign: AnyRow) -> bool:
     """Whether every contact has an end and none can still come."""
-    return not calls.has_open(connection, campaign.id) and not imports.is_running_for(
-        connection, campaign.list_id
+    return (
+        not calls.has_open(connection, campaign.id)
+        and not imports.is_running_for(connection, campaign.list_id)
+        # Last, as the last rows of a file are committed together with the end of its import.
+        and not contacts.after(connection, campaign.list_id, campaign.cursor, 1)
     )
 
 
@@ -397,13 +401,17 @@ def _end_rest(connection: Connection, campaign: AnyRow, end: CallState, reason: 
     rest = calls.lock_open(connection, campaign.id, ENDED_AT_ONCE)
     for call in rest:
         ledger.end_call(call, end, reason)
-    if rest or calls.has_open(connection, campaign.id):
-        ledger.write(connection)
-        campaigns.update(connection, campaign.id, wake_at=now if rest else now + LATER)
+    ledger.write(connection)
+    if rest:  # there may be more, but others have their turn in between
+        campaigns.update(connection, campaign.id, wake_at=now, served_at=now)
+        return False
+    if calls.has_open(connection, campaign.id) or imports.is_running_for(connection, campaign.list_id):
+        campaigns.update(connection, campaign.id, wake_at=now + LATER)
         return False
     # Contacts that were never taken end here, counted and not written one by one.
     taken = campaigns.counts(connection, campaign.id).get("taken", 0)
     untaken = max(0, contacts.count(connection, campaign.list_id) - taken)
+    ledger = Ledger(now)
     ledger.count(campaign.id, "taken", untaken)
     ledger.count(campaign.id, end.value, untaken)
     ledger.write(connection)

@@ -1,0 +1,461 @@
+"""A small world for tests of the engine's core: an account, a provider, lists and campaigns in a real database, with
+a clock that the test holds, and a checker of everything that must hold after every step."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from redis import Redis
+from sqlalchemy import Connection, Engine
+
+from dialer import ids
+from dialer.calls.repeats import RepeatPolicy, used_from_json
+from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, is_open
+from dialer.campaigns import control
+from dialer.campaigns.release import Visit, visit_next
+from dialer.db import reading, writing
+from dialer.lifecycle import (
+    ATTEMPT_TRANSITIONS,
+    CALL_ENDS,
+    CALL_TRANSITIONS,
+    CAMPAIGN_TRANSITIONS,
+    AttemptState,
+    CallState,
+    CampaignState,
+)
+from dialer.pace.limiter import Limiter
+from dialer.providers.base import Outcome, SubmitResult
+from dialer.secrets import SecretBox
+from dialer.store import campaigns, contacts, dnd, events
+from dialer.store import tables as t
+from dialer.store.contacts import NewContact
+from workers import dispatch, reconcile, results
+from workers.dispatch import AdapterCache, Claim, claim
+
+#: A Tuesday in winter, mid-day in Europe and India.
+NOON = datetime(2026, 1, 13, 12, 0, tzinfo=UTC)
+ALWAYS = {"start": "00:00", "end": "24:00"}
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: datetime = NOON
+
+    def __call__(self, _: Connection) -> datetime:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def number(of: int) -> str:
+    """The `of`-th phone number; its last digits are ordinary for the sandbox unless `of` says otherwise."""
+    return f"+4670{of:07d}"
+
+
+def people(count: int, start: int = 0, time_zone: str | None = None) -> list[NewContact]:
+    """Contacts whose calls the sandbox answers: their numbers end in 50 to 99."""
+    numbers = (number((start + place) // 50 * 100 + 50 + (start + place) % 50) for place in range(count))
+    return [NewContact(e164, name="Ann", time_zone=time_zone) for e164 in numbers]
+
+
+def repeating(most: int, delay: int = 60) -> dict[str, object]:
+    """The policy that repeats every unanswered outcome up to `most` times after `delay` seconds."""
+    return RepeatPolicy.of_retries(most, delay, None).to_json()
+
+
+@dataclass
+class World:
+    """Makes things, takes the engine's steps one at a time, and checks."""
+
+    engine: Engine
+    redis_url: str
+    clock: Clock = field(default_factory=Clock)
+    box: SecretBox = field(default_factory=lambda: SecretBox(["test" * 8]))
+    account_id: str = ""
+    global_dnd: str = ""
+    provider_id: str = ""
+    told: int = 0
+
+    def __post_init__(self) -> None:
+        self.redis = Redis.from_url(self.redis_url)
+        self.limiter = Limiter(self.redis)
+        self.adapters = AdapterCache(self.box, reconcile_after=None)
+        self.account_id, self.global_dnd = self.account()
+        self.provider_id = self.provider()
+
+    def close(self) -> None:
+        self.redis.close()
+
+    # --- making things --------------------------------------------------------------------------------------
+
+    def account(self, **values: Any) -> tuple[str, str]:
+        """An account and its global DND list."""
+        account_id = ids.account_id()
+        with writing(self.engine) as connection:
+            row = {
+                "id": account_id,
+                "name": account_id,
+                "auth_hash": "x",
+                "enabled": True,
+                "time_zone": "UTC",
+            }
+            connection.execute(t.account.insert(), row | {"created_at": self.clock.now} | values)
+            dnd_list_id = dnd.add_list(connection, account_id, "global", self.clock.now, is_global=True)
+        return account_id, dnd_list_id
+
+    def provider(self, base_url: str = "http://127.0.0.1:9", **values: Any) -> str:
+        """A Mitto account for everybody."""
+        provider_id = ids.provider_id()
+        row = {
+            "id": provider_id,
+            "name": provider_id.lower(),
+            "kind": "mitto",
+            "base_url": base_url,
+            "credentials": self.box.seal({"access_key": "key"}),
+            "enabled": True,
+            "priority": 100,
+            "webhook_token": "token",
+            "created_at": self.clock.now,
+        }
+        with writing(self.engine) as connection:
+            connection.execute(t.provider.insert(), row | values)
+        return provider_id
+
+    def contact_list(self, given: Sequence[NewContact] = (), account_id: str | None = None) -> str:
+        with writing(self.engine) as connection:
+            list_id = contacts.add_list(
+                connection, account_id or self.account_id, ids.list_id(), self.clock.now
+            )
+            contacts.add(connection, list_id, given, self.clock.now)
+        return list_id
+
+    def append(self, list_id: str, given: Sequence[NewContact]) -> None:
+        with writing(self.engine) as connection:
+            contacts.add(connection, list_id, given, self.clock.now)
+
+    def campaign(self, list_id: str, dnd_lists: Sequence[str] = (), **values: Any) -> str:
+        """A campaign that runs from now on, round the clock unless told otherwise."""
+        campaign_id = ids.campaign_id()
+        now = self.clock.now
+        row = {
+            "id": campaign_id,
+            "account_id": self.account_id,
+            "name": campaign_id,
+            "type": 0,
+            "state": CampaignState.RUNNING.value,
+            "list_id": list_id,
+            "caller_id": "15168148111",
+            "announcement_text": "Good day",
+            "repeat_count": 1,
+            "voice": "Joanna",
+            "volume": "medium",
+            "rate": "medium",
+            "pitch": "medium",
+            "language_code": "en-US",
+            "tts_engine_type": "standard",
+            "time_zone": "UTC",
+            "start_at": now,
+            "end_at": now + timedelta(days=30),
+            "calling_window": ALWAYS,
+            "repeat_policy": {},
+            "max_retries": 0,
+            "retry_time": 0,
+            "cursor": 0,
+            "wake_at": now,
+            "served_at": now,
+            "created_at": now,
+        }
+        with writing(self.engine) as connection:
+            campaigns.add(connection, row | values, dnd_lists)
+        return campaign_id
+
+    def dnd_list(self) -> str:
+        """A named DND list, for a campaign to choose."""
+        with writing(self.engine) as connection:
+            return dnd.add_list(connection, self.account_id, ids.list_id(), self.clock.now)
+
+    def forbid(self, *numbers: str, dnd_list_id: str | None = None) -> None:
+        """Put numbers on a DND list."""
+        with writing(self.engine) as connection:
+            dnd.add_numbers(
+                connection, dnd_list_id or self.global_dnd, [(one, "") for one in numbers], self.clock.now
+            )
+
+    def set_provider(self, **values: Any) -> None:
+        with writing(self.engine) as connection:
+            connection.execute(
+                t.provider.update().where(t.provider.c.id == self.provider_id).values(**values)
+            )
+
+    # --- the engine's steps ---------------------------------------------------------------------------------
+
+    def visit(self) -> Visit | None:
+        return visit_next(self.engine, self.limiter, self.clock)
+
+    def release(self, most: int = 200) -> list[str]:
+        """Visit until nothing is due now; the calls released."""
+        released: list[str] = []
+        for _ in range(most):
+            visit = self.visit()
+            if visit is None:
+                return released
+            released += visit.released
+        raise AssertionError(f"campaigns are still due after {most} visits")
+
+    def claim(self, call_ids: Sequence[str]) -> Claim:
+        with writing(self.engine) as connection:
+            return claim(connection, self.limiter, self.adapters, call_ids, self.clock(connection))
+
+    def dial(self, call_ids: Sequence[str]) -> list[str]:
+        """Claim, and have the provider take all that is claimed; the attempts."""
+        claimed = self.claim(call_ids)
+        attempt_ids = [placement.submission.attempt_id for placement in claimed.placements]
+        self.answer(attempt_ids, Outcome.PLACED)
+        return attempt_ids
+
+    def answer(self, attempt_ids: Sequence[str], outcome: Outcome, **values: Any) -> None:
+        """Write what the provider replied."""
+        if outcome is Outcome.PLACED:
+            replies = [SubmitResult(one, outcome, provider_reference=one, **values) for one in attempt_ids]
+        else:
+            replies = [SubmitResult(one, outcome, **values) for one in attempt_ids]
+        with writing(self.engine) as connection:
+            dispatch.write(connection, replies, self.clock(connection))
+
+    def tell(self, attempt_id: str, ending: str = "answered", *, provider_id: str | None = None) -> None:
+        """Store a callback: `ringing`, or how it ended."""
+        fields = {"type": "startCallback", "reference": attempt_id}
+        if ending != "ringing":
+            state, error = ENDINGS[ending]
+            fields = {"type": "endCallback", "reference": attempt_id, "state": state, "error": error}
+            fields["duration"] = "7" if ending == "answered" else "0"
+        self.tell_raw(urlencode(fields), provider_id=provider_id)
+
+    def tell_raw(self, query: str, *, provider_id: str | None = None) -> None:
+        """Store a callback with this query; no two are taken for the same one."""
+        self.told += 1
+        row = {
+            "provider_id": provider_id or self.provider_id,
+            "dedupe_key": str(self.told),
+            "state": "NEW",
+            "method": "GET",
+            "path": "",
+            "query": query,
+            "content_type": "",
+            "body": b"",
+            "received_at": self.clock.now,
+            "error": "",
+        }
+        with writing(self.engine) as connection:
+            events.add(connection, [row])
+
+    def consume(self) -> None:
+        while results.consume(self.engine, self.clock):
+            pass
+
+    def end(self, attempt_ids: Sequence[str], ending: str = "answered") -> None:
+        """Have the provider say how they ended, and consume it."""
+        for attempt_id in attempt_ids:
+            self.tell(attempt_id, ending)
+        self.consume()
+
+    def reap(self) -> int:
+        return reconcile.reap(self.engine, self.clock)
+
+    def settle(self) -> int:
+        return reconcile.settle(self.engine, self.clock)
+
+    def pause(self, campaign_id: str) -> None:
+        with writing(self.engine) as connection:
+            control.pause(connection, None, campaign_id, self.clock.now)
+
+    def resume(self, campaign_id: str) -> None:
+        with writing(self.engine) as connection:
+            control.resume(connection, None, campaign_id, self.clock.now)
+
+    def stop(self, campaign_id: str) -> None:
+        with writing(self.engine) as connection:
+            control.stop(connection, None, campaign_id, self.clock.now)
+
+    # --- looking ---------------------------------------------------------------------------------------------
+
+    def rows(self, table: sa.Table, **where: Any) -> list[Any]:
+        statement = sa.select(table).order_by(*table.primary_key.columns)
+        for name, value in where.items():
+            statement = statement.where(table.c[name] == value)
+        with reading(self.engine) as connection:
+            return list(connection.execute(statement).all())
+
+    def call(self, call_id: str) -> Any:
+        return self.rows(t.call, id=call_id)[0]
+
+    def attempt(self, attempt_id: str) -> Any:
+        return self.rows(t.attempt, id=attempt_id)[0]
+
+    def campaign_row(self, campaign_id: str) -> Any:
+        return self.rows(t.campaign, id=campaign_id)[0]
+
+    def states(self, campaign_id: str) -> Counter[str]:
+        """How many calls of the campaign are in each state."""
+        return Counter(row.state for row in self.rows(t.call, campaign_id=campaign_id))
+
+    def counts(self, campaign_id: str) -> dict[str, int]:
+        with reading(self.engine) as connection:
+            counted = campaigns.counts(connection, campaign_id)
+        return {name: count for name, count in counted.items() if count}
+
+    def check(self) -> None:
+        """Everything that must hold whenever no transaction is open."""
+        check(self.engine)
+
+
+#: `state` and `error` of an endCallback, by how the call ended.
+ENDINGS = {
+    "answered": ("2", "0"),
+    "busy": ("5", "17"),
+    "no answer": ("5", "16"),
+    "rejected": ("5", "21"),
+    "no such number": ("5", "1"),
+    "broken": ("5", "1001"),
+    "unheard of": ("9", "9"),
+}
+
+
+def check(engine: Engine) -> None:
+    """Counters add up, history is unbroken, nobody is dialled twice, too often, or at night."""
+    with reading(engine) as connection:
+        every = {
+            table.name: list(connection.execute(sa.select(table)).all())
+            for table in (t.account, t.campaign, t.call, t.attempt, t.cdr, t.campaign_count, t.contact)
+        }
+        every["history"] = list(connection.execute(sa.select(t.history).order_by(t.history.c.id)).all())
+        every["contact_list"] = list(connection.execute(sa.select(t.contact_list)).all())
+    calls = {row.id: row for row in every["call"]}
+    attempts = defaultdict(list)
+    for row in sorted(every["attempt"], key=lambda row: row.number):
+        attempts[row.call_id].append(row)
+    accounts = {row.id: row for row in every["account"]}
+    for campaign in every["campaign"]:
+        own = [row for row in calls.values() if row.campaign_id == campaign.id]
+        _check_campaign(campaign, own, every)
+        for call in own:
+            _check_repeats(call, campaign, attempts[call.id])
+            _check_window(call, campaign, accounts[campaign.account_id], attempts[call.id])
+    for call in calls.values():
+        _check_attempts(call, attempts[call.id])
+    _check_cdrs(every["cdr"], calls, every["attempt"])
+    _check_history(every)
+
+
+def _check_campaign(campaign: Any, own: list[Any], every: dict[str, list[Any]]) -> None:
+    counts = {
+        row.name: row[2] for row in every["campaign_count"] if row.campaign_id == campaign.id and row[2]
+    }
+    ends = Counter(row.state for row in own if row.state in CALL_ENDS)
+    statuses = Counter(f"cdr.{row.dial_status}" for row in every["cdr"] if row.campaign_id == campaign.id)
+    held = next(row.contact_count for row in every["contact_list"] if row.id == campaign.list_id)
+    taken = counts.get("taken", 0)
+    untaken = taken - len(own)
+    over = campaign.state in (CampaignState.FINISHED, CampaignState.STOPPED) and campaign.wake_at is None
+    if untaken:
+        # Contacts that an end date or a stop came before are counted, not written one by one.
+        assert over, f"{taken} contacts are counted as taken, {len(own)} have a call"
+        end = CallState.CANCELLED if campaign.state == CampaignState.STOPPED else CallState.EXPIRED
+        ends[end] += untaken
+    assert {name: count for name, count in counts.items() if name in set(CallState)} == {
+        str(state): count for state, count in ends.items() if count
+    }
+    assert {name: count for name, count in counts.items() if name.startswith("cdr.")} == statuses
+    if over:
+        assert all(row.state in CALL_ENDS for row in own), "a campaign is over with a call open"
+        assert ends.total() == taken <= held
+    # The cursor never steps over a contact.
+    behind = {
+        row.e164
+        for row in every["contact"]
+        if row.list_id == campaign.list_id and row.position <= campaign.cursor
+    }
+    assert behind == {row.e164 for row in own}
+    assert len(own) == len(behind), "a number was taken twice"
+
+
+def _check_repeats(call: Any, campaign: Any, attempts: list[Any]) -> None:
+    policy = RepeatPolicy.parse(campaign.repeat_policy) if campaign.repeat_policy else RepeatPolicy()
+    used = used_from_json(call.repeats)
+    for disposition in used:
+        rule = policy.rule_of(disposition)
+        assert rule is not None
+        assert policy.spent(used, disposition) <= rule.times
+    assert policy.most is None or sum(used.values()) <= policy.most
+    reached = [row for row in attempts if row.state not in (AttemptState.NOT_PLACED, AttemptState.REFUSED)]
+    assert len(reached) <= 1 + sum(used.values()), "dialled more often than the policy allows"
+
+
+def _check_window(call: Any, campaign: Any, account: Any, attempts: list[Any]) -> None:
+    given = campaign.calling_window or account.calling_window
+    window = CallingWindow.parse(given) if given else DEFAULT_WINDOW
+    for row in attempts:
+        assert is_open(window, ZoneInfo(call.time_zone), row.submitted_at), (
+            "dialled outside the calling window"
+        )
+        assert campaign.start_at <= row.submitted_at < campaign.end_at
+
+
+def _check_attempts(call: Any, attempts: list[Any]) -> None:
+    assert [row.number for row in attempts] == list(range(1, call.dials + 1))
+    final = {AttemptState.ENDED, AttemptState.NOT_PLACED, AttemptState.REFUSED}
+    assert all(row.state in final for row in attempts[:-1]), (
+        "dialled again before the last attempt had an end"
+    )
+    last = attempts[-1].state if attempts else None
+    if call.state in (CallState.WAITING, CallState.RELEASED):
+        assert last is None or last in final, "may be dialled again although its fate is open"
+    if call.state == CallState.DIALLING:
+        assert last == AttemptState.SUBMITTING
+    if call.state == CallState.IN_PROGRESS:
+        assert last not in final
+        assert attempts[-1].settle_at is not None, "nobody would ever settle it"
+    assert (call.ended_at is not None) == (call.state in CALL_ENDS)
+    if call.state in (CallState.SUPPRESSED, CallState.EXPIRED, CallState.CANCELLED):
+        assert last is None or last in final
+    for row in attempts:
+        assert row.settle_at is None or row.state not in final
+
+
+def _check_cdrs(cdrs: list[Any], calls: dict[str, Any], attempts: list[Any]) -> None:
+    recorded = {row.attempt_id: row for row in cdrs if row.attempt_id is not None}
+    for attempt in attempts:
+        has_end = attempt.disposition is not None and attempt.settle_at is None
+        assert (attempt.id in recorded) == has_end, f"attempt {attempt.state} and its CDR disagree"
+        if has_end and attempt.answered_at is None:
+            assert recorded[attempt.id].disposition == attempt.disposition
+    suppressed = [row.call_id for row in cdrs if row.attempt_id is None]
+    assert sorted(suppressed) == sorted(row.id for row in calls.values() if row.state == CallState.SUPPRESSED)
+
+
+def _check_history(every: dict[str, list[Any]]) -> None:
+    machines: dict[str, Any] = {
+        "campaign": CAMPAIGN_TRANSITIONS,
+        "call": CALL_TRANSITIONS,
+        "attempt": ATTEMPT_TRANSITIONS,
+    }
+    stands: dict[str, str] = {}
+    for row in every["history"]:
+        assert row.to_state in machines[row.machine][row.from_state], f"{row.from_state} → {row.to_state}"
+        assert stands.get(row.entity_id, row.from_state) == row.from_state, (
+            "a change is missing in the history"
+        )
+        stands[row.entity_id] = row.to_state
+    for name in machines:
+        for row in every[name]:
+            assert stands.get(row.id, row.state) == row.state, f"a {name} moved without a word in the history"
