@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dialer.cli.database import database
-from dialer.cli.output import print_json_line
+from dialer.cli.output import json_line
 
 if TYPE_CHECKING:
     from dialer.store.tables import AnyRow
@@ -90,8 +90,8 @@ def export(
         if format_ is Format.CSV:
             write_csv(rows)
         else:
-            for row in rows:
-                print_json_line(record(row))
+            sys.stdout.writelines(json_line(record(row)) for row in rows)
+            sys.stdout.flush()
 
 
 def record(row: AnyRow) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -113,6 +114,4 @@ def _home(home: Path | None) -> Iterator[Path]:
         finally:
             # The folder cannot be removed everywhere while it is somebody's current one.
             with contextlib.suppress(OSError):
-                import os
-
                 os.chdir(before)

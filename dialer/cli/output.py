@@ -35,8 +35,13 @@ def print_json(data: Any) -> None:
 
 def print_json_line(data: Any) -> None:
     """One line of JSON on stdout, at once."""
-    typer.echo(json.dumps(data, ensure_ascii=False, default=_plain))
+    sys.stdout.write(json_line(data))
     sys.stdout.flush()
+
+
+def json_line(data: Any) -> str:
+    """One line of JSON with its line break."""
+    return json.dumps(data, ensure_ascii=False, default=_plain) + "\n"
 
 
 def print_rows(

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import sqlalchemy as sa
@@ -19,12 +19,12 @@ from dialer.cli.database import database
 from dialer.cli.errors import CommandError
 from dialer.cli.output import remark
 from dialer.db import reading, writing
-from dialer.demo.people import BAD_ROWS, contacts_csv, dnd_csv, expected_end, on_dnd, people
+from dialer.demo.people import BAD_ROWS, Person, contacts_csv, dnd_csv, expected_end, on_dnd, people
 from dialer.demo.stack import Ports
 from dialer.providers import setup
 from dialer.secrets import SecretBox, new_auth_key
 from dialer.settings import get_settings
-from dialer.store import dnd, providers
+from dialer.store import providers
 from dialer.store.tables import attempt, call
 
 #: Played providers ring at any hour.
@@ -71,8 +71,10 @@ class Upstream:
             )
         return response
 
-    def close(self) -> None:
-        """Close the connections."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
 
@@ -82,39 +84,19 @@ def run(number: int, ports: Ports) -> dict[str, Any]:
     persons = people(number)
     suppressed = on_dnd(persons)
     with database() as engine:
-        account_id, auth, _ = _prepare(engine, sandbox)
-        upstream = Upstream(base, account_id, auth)
-        try:
-            list_id = upstream.post("create_campaign_list", list_name="customers")["list_id"]
-            uploads = get_settings().home / "uploads"
-            (uploads / "customers.csv").write_text(contacts_csv(persons), encoding="utf-8")
-            imported = upstream.post(
-                "import_broadcast_contacts_csv", list_id=list_id, csv_name="customers.csv"
-            )
-            remark(f"customers.csv: {imported['message']}.")
-            dnd_list_id = upstream.post("create_campaign_dnd_list", dnd_list_name="do not call")[
-                "dnd_list_id"
-            ]
-            (uploads / "do_not_call.csv").write_text(dnd_csv(suppressed), encoding="utf-8")
-            kept_out = upstream.post(
-                "import_dnd_contacts_csv", dnd_list_id=dnd_list_id, dnd_csv_name="do_not_call.csv"
-            )
-            remark(f"do_not_call.csv: {kept_out['message']}.")
-            campaign_id = upstream.post("create_campaign", **_campaign(list_id, dnd_list_id))["campaign_id"]
-            remark(f"Campaign {campaign_id} begins: at most {CALLS_PER_MINUTE} calls per minute.\n")
+        account_id, auth = _prepare(engine, sandbox)
+        with Upstream(base, account_id, auth) as upstream:
+            campaign_id, rejected = _launch(upstream, persons, suppressed)
             progress = watch_until_end(engine, campaign_id, deadline=time.monotonic() + CAMPAIGN_WITHIN)
             statistics = upstream.post("get_campaign_cdr_statistics", campaign_id=campaign_id)["result"]
-        finally:
-            upstream.close()
         requests = httpx.get(f"{sandbox}/sandbox/log", timeout=30, trust_env=False).json()["lines"]
-        attempts = _attempts(engine, campaign_id)
-        calls = _ends(engine, campaign_id)
+        attempts, ends = _attempts(engine, campaign_id), _ends(engine, campaign_id)
     cdrs = {status: int(statistics[name][0]) for name, status in STATISTICS.items()}
     return {
         "account_id": account_id,
         "campaign_id": campaign_id,
         "contacts": progress["contacts"],
-        "rejected_rows": len(BAD_ROWS) + 1,
+        "rejected": rejected,
         "attempts": sum(attempts.values()),
         "requests_at_provider": len(requests),
         "ends": progress["ended"],
@@ -122,11 +104,12 @@ def run(number: int, ports: Ports) -> dict[str, Any]:
         "checks": _checks(
             expected={person.number for person in persons},
             suppressed={person.number for person in suppressed},
+            rejected=rejected,
             progress=progress,
             cdrs=cdrs,
             total=int(statistics["total_calls"][0]),
             attempts=attempts,
-            calls=calls,
+            ends=ends,
             requests=requests,
         ),
         "urls": {
@@ -137,7 +120,33 @@ def run(number: int, ports: Ports) -> dict[str, Any]:
     }
 
 
-def _prepare(engine: Engine, sandbox: str) -> tuple[str, str, str]:
+def _launch(
+    upstream: Upstream, persons: list[Person], suppressed: list[Person]
+) -> tuple[str, list[dict[str, Any]]]:
+    """Lists, imports, campaign: the campaign's id, and the rows that were refused with the reason of each."""
+    uploads = get_settings().home / "uploads"
+    (uploads / "customers.csv").write_text(contacts_csv(persons), encoding="utf-8")
+    (uploads / "do_not_call.csv").write_text(dnd_csv(suppressed), encoding="utf-8")
+
+    list_id = upstream.post("create_campaign_list", list_name="customers")["list_id"]
+    imported = upstream.post("import_broadcast_contacts_csv", list_id=list_id, csv_name="customers.csv")
+    remark(f"customers.csv: {imported['message']}.")
+    rejected: list[dict[str, Any]] = imported.get("rejected", [])
+    for row in rejected:
+        remark(f"  refused: {row['reason']}")
+
+    dnd_list_id = upstream.post("create_campaign_dnd_list", dnd_list_name="do not call")["dnd_list_id"]
+    imported = upstream.post(
+        "import_dnd_contacts_csv", dnd_list_id=dnd_list_id, dnd_csv_name="do_not_call.csv"
+    )
+    remark(f"do_not_call.csv: {imported['message']}.")
+
+    campaign_id: str = upstream.post("create_campaign", **_campaign(list_id, dnd_list_id))["campaign_id"]
+    remark(f"Campaign {campaign_id} begins: at most {CALLS_PER_MINUTE} calls per minute.\n")
+    return campaign_id, rejected
+
+
+def _prepare(engine: Engine, sandbox: str) -> tuple[str, str]:
     """What an operator does once: an account, a provider, and our address given to the provider."""
     settings, now = get_settings(), datetime.now(UTC)
     box = SecretBox(settings.secret_keys())
@@ -161,16 +170,14 @@ def _prepare(engine: Engine, sandbox: str) -> tuple[str, str, str]:
             changes = {key: row[key] for key in ("base_url", "credentials", "callback_auth_hash")}
             providers.update(connection, found.id, **changes, enabled=True, paused_reason=None)
         provider = providers.named(connection, row["name"])
-        dnd_list = dnd.global_list(connection, account_id)
-    if provider is None or dnd_list is None:
-        raise CommandError("The provider or the global DND list is missing right after it was made.")
+    assert provider is not None  # noqa: S101 - written a few lines above
     url = setup.webhook_url(settings.public_url, provider)
     httpx.put(
         f"{sandbox}/sandbox/callbacks/mitto",
         json={"url": url, "user": "mitto", "password": password},
         trust_env=False,
     ).raise_for_status()
-    return account_id, auth, dnd_list.id
+    return account_id, auth
 
 
 def _campaign(list_id: str, dnd_list_id: str) -> dict[str, str]:
@@ -211,11 +218,12 @@ def _checks(
     *,
     expected: set[str],
     suppressed: set[str],
+    rejected: list[dict[str, Any]],
     progress: Mapping[str, Any],
     cdrs: Mapping[str, int],
     total: int,
     attempts: Counter[str],
-    calls: list[tuple[str, str]],
+    ends: list[tuple[str, str]],
     requests: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """What must be true whatever happened; the sandbox's log is the witness."""
@@ -223,11 +231,15 @@ def _checks(
     references = Counter(line["reference"] for line in requests)
     ended = sum(progress["ended"].values())
     otherwise = [
-        number for number, state in calls if number not in suppressed and state != expected_end(number)
+        number for number, state in ends if number not in suppressed and state != expected_end(number)
     ]
     results = [
+        (
+            f"every row that cannot be used was refused with a reason ({len(rejected)})",
+            len(rejected) == len(BAD_ROWS) + 1 and all(row["reason"] for row in rejected),
+        ),
         (f"every one of {len(expected)} people is in the list once", progress["contacts"] == len(expected)),
-        ("every one of them was taken once", sorted(number for number, _ in calls) == sorted(expected)),
+        ("every one of them was taken once", sorted(number for number, _ in ends) == sorted(expected)),
         ("every one of them has exactly one end", ended == len(expected) and not progress["open"]),
         (
             f"nobody of the {len(suppressed)} on the DND list was dialled",
