@@ -3,10 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CHAOS := -m chaos --timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format chaos lock clean
+.PHONY: help demo test check lint types format chaos lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +18,6 @@ test: $(STAMP)  ## Run the test suite
 
 check: $(STAMP) lint types test  ## Check format, lint and types, then run the test suite
 
-.PHONY: lint types
 lint: $(STAMP)  ## Check format and lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -32,7 +30,7 @@ format: $(STAMP)  ## Put the code into its format
 	$(BIN)/ruff check --fix .
 
 chaos: $(STAMP)  ## Run the slow tests that kill processes
-	$(BIN)/python -m pytest $(CHAOS)
+	$(BIN)/python -m pytest -m chaos --timeout=900
 
 lock:  ## Write constraints.txt anew: the newest versions that pyproject.toml allows
 	@$(OLD_ENOUGH)
