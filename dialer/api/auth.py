@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader
 
 from dialer.api.envelope import UnauthorizedError
 from dialer.db import reading
@@ -18,10 +19,17 @@ _ACCOUNT_ID = re.compile(r"[A-Za-z0-9]{1,16}", re.ASCII)
 _NOBODY = hash_auth("")
 
 
-def current_account(request: Request) -> AnyRow:
+_ACCOUNT = APIKeyHeader(name="account", scheme_name="account", description="AC…", auto_error=False)
+_AUTH = APIKeyHeader(name="auth", scheme_name="auth", description="the account's key", auto_error=False)
+
+
+def current_account(
+    request: Request,
+    account: Annotated[str | None, Security(_ACCOUNT)],
+    auth: Annotated[str | None, Security(_AUTH)],
+) -> AnyRow:
     """The enabled account whose headers these are. Raises `UnauthorizedError`."""
-    account_id = request.headers.get("account", "").strip()
-    auth = request.headers.get("auth", "").strip()
+    account_id, auth = (account or "").strip(), (auth or "").strip()
     found = None
     if _ACCOUNT_ID.fullmatch(account_id):
         with reading(request.app.state.engine) as connection:

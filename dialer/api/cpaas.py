@@ -63,6 +63,25 @@ CALL_STATUS = {
     Disposition.REJECTED: "BUSY",
 }
 
+_CONTACT = {"contact_name": "ankit", "contact_number": "919979271234", "contact_fields": {"due": "500"}}
+_DND_CONTACT = {"dnd_contact_name": "ankit", "dnd_contact_number": "919979271234"}
+_CAMPAIGN = {
+    "list_id": "LS608c393614",
+    "dnd_list_id": "DNd2b09f8f80",
+    "campaign_name": "reminders",
+    "campaign_type": "0",
+    "campaign_caller_id": "15168148111",
+    "dynamic_announcement": "1",
+    "announcement_text": "Dear {contact_name}, your due balance is {due}.",
+    "campaign_start_date": "2026-09-25 14:05:00",
+    "campaign_end_date": "2026-09-26 20:00:00",
+    "time_zone": "Asia/Kolkata",
+    "repeat": "2",
+    "max_retries": "1",
+    "retry_time": "60",
+    "calls_per_minute": "10",
+}
+
 
 async def _raw_body(request: Request, _: CurrentAccount) -> bytes:
     return await request.body()
@@ -85,12 +104,19 @@ def _no_constant(name: str) -> None:
 
 Body = Annotated[dict[str, Any], Depends(_decoded)]
 
+
+def _takes(**example: Any) -> dict[str, Any]:
+    """The body of an endpoint, for its page in `/docs`."""
+    content = {"application/json": {"schema": {"type": "object"}, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 router = APIRouter(prefix="/api", tags=["first generation"])
 #: The reference's own address of `stop_campaign` has no `/api`.
 bare_router = APIRouter(tags=["first generation"])
 
 
-@router.post("/create_campaign_list")
+@router.post("/create_campaign_list", openapi_extra=_takes(list_name="my_campaign_list"))
 def create_campaign_list(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Create Campaign List"."""
     name = Fields(body).needed("list_name", longest=LONGEST_LIST_NAME)
@@ -102,7 +128,7 @@ def create_campaign_list(request: Request, account: CurrentAccount, body: Body) 
     return success(list_id=list_id)
 
 
-@router.post("/create_campaign_dnd_list")
+@router.post("/create_campaign_dnd_list", openapi_extra=_takes(dnd_list_name="my_first_DND_list"))
 def create_campaign_dnd_list(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Create Campaign DND List"."""
     name = Fields(body).needed("dnd_list_name", longest=LONGEST_LIST_NAME)
@@ -114,7 +140,7 @@ def create_campaign_dnd_list(request: Request, account: CurrentAccount, body: Bo
     return success(dnd_list_id=dnd_list_id)
 
 
-@router.post("/add_contact_to_list")
+@router.post("/add_contact_to_list", openapi_extra=_takes(list_id="LSaa8f9db7e6", contacts=[_CONTACT]))
 def add_contact_to_list(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Add Contacts to List". Bad rows are listed as `rejected`; the good ones are taken."""
     list_id = Fields(body).identifier("list_id")
@@ -128,7 +154,9 @@ def add_contact_to_list(request: Request, account: CurrentAccount, body: Body) -
     return _added("contacts", rows, good, new, rejected, "contact_number")
 
 
-@router.post("/add_dnd_contact_to_list")
+@router.post(
+    "/add_dnd_contact_to_list", openapi_extra=_takes(dnd_list_id="DN95716be314", dnd_contacts=[_DND_CONTACT])
+)
 def add_dnd_contact_to_list(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Add DND Contacts To List"."""
     dnd_list_id = Fields(body).identifier("dnd_list_id")
@@ -143,19 +171,24 @@ def add_dnd_contact_to_list(request: Request, account: CurrentAccount, body: Bod
     return _added("DND contacts", rows, good, new, rejected, "dnd_contact_number")
 
 
-@router.post("/import_broadcast_contacts_csv")
+@router.post(
+    "/import_broadcast_contacts_csv", openapi_extra=_takes(list_id="LS608c393614", csv_name="contacts.csv")
+)
 def import_broadcast_contacts_csv(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Import Contacts via CSV File". A long file is imported in the background; the answer says so."""
     return _import(request, account, body, ImportKind.CONTACTS)
 
 
-@router.post("/import_dnd_contacts_csv")
+@router.post(
+    "/import_dnd_contacts_csv",
+    openapi_extra=_takes(dnd_list_id="DNd2b09f8f80", dnd_csv_name="dnd_contacts.csv"),
+)
 def import_dnd_contacts_csv(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Add DND Contacts to List via CSV File"."""
     return _import(request, account, body, ImportKind.DND)
 
 
-@router.post("/create_campaign")
+@router.post("/create_campaign", openapi_extra=_takes(**_CAMPAIGN))
 def create_a_campaign(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Create Campaign"."""
     wanted = NewCampaign.read(body)
@@ -164,8 +197,8 @@ def create_a_campaign(request: Request, account: CurrentAccount, body: Body) -> 
     return success(campaign_id=campaign_id)
 
 
-@router.post("/stop_campaign")
-@bare_router.post("/stop_campaign")
+@router.post("/stop_campaign", openapi_extra=_takes(campaign_id="CM7b1b0f4c2f"))
+@bare_router.post("/stop_campaign", openapi_extra=_takes(campaign_id="CM7b1b0f4c2f"))
 def stop_campaign(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Stop Campaign"."""
     campaign_id = Fields(body).identifier("campaign_id")
@@ -184,7 +217,7 @@ def get_campaign_details(request: Request, account: CurrentAccount) -> JSONRespo
     )
 
 
-@router.post("/get_cdr_by_campaign_id")
+@router.post("/get_cdr_by_campaign_id", openapi_extra=_takes(campaign_id="CM39139118b8"))
 def get_cdr_by_campaign_id(request: Request, account: CurrentAccount, body: Body) -> StreamingResponse:
     """See "Get CDR By Campaign ID": all of them, streamed."""
     campaign_id = Fields(body).identifier("campaign_id")
@@ -198,7 +231,7 @@ def get_cdr_by_campaign_id(request: Request, account: CurrentAccount, body: Body
     )
 
 
-@router.post("/get_campaign_cdr_statistics")
+@router.post("/get_campaign_cdr_statistics", openapi_extra=_takes(campaign_id="CM7b1b0f4c2f"))
 def get_campaign_cdr_statistics(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Get Campaign CDR Statistics"."""
     campaign_id = Fields(body).identifier("campaign_id")

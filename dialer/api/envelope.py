@@ -5,6 +5,7 @@ Shapes: `cpaas-campaign-api.md`. Errors: `{"response": {"message": "…", "succe
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -20,7 +21,10 @@ from dialer.errors import Conflict, FieldError, NotFound, RequestError
 from dialer.logs import get_logger
 from dialer.settings import SettingsError
 
+#: Bytes.
 MAX_BODY = 10_000_000
+#: What is read of a longer one before it is refused.
+MOST_DRAINED = 5 * MAX_BODY
 
 log = get_logger(__name__)
 
@@ -113,6 +117,7 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY:
+                await _drain(receive, message)
                 raise BodyTooLargeError
             return message
 
@@ -122,6 +127,7 @@ class Guard:
             await send(message)
 
         if _announced(scope) > MAX_BODY:
+            await _drain(receive, {"more_body": True})
             await _too_large()(scope, receive, send)
             return
         try:
@@ -134,6 +140,14 @@ class Guard:
                 raise  # the server cuts the connection, so that half an answer is not taken for a whole one
             response = failure(500, "Something went wrong on our side; it has been logged. Try again later.")
             await response(scope, receive, send)
+
+
+async def _drain(receive: Receive, message: MutableMapping[str, Any]) -> None:
+    """Read on and forget. Who still sends while the connection is closed may never see the answer."""
+    drained = 0
+    while message.get("more_body") and drained < MOST_DRAINED:
+        message = await receive()
+        drained += len(message.get("body", b""))
 
 
 def _too_large() -> JSONResponse:
