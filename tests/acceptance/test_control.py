@@ -1,0 +1,136 @@
+"""Pause, resume and stop while a campaign runs at full speed; stops and kills of `dialer up` in the middle of one;
+two schedulers at once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from backends import SERVERS
+from checker import Checker, attempts_of
+from service import Service, wait_for
+
+from dialer.demo.people import AREA_CODES
+
+#: After the answer to pause or stop nothing more is placed later than this (seconds).
+TAKES_EFFECT = 2.0
+#: Endings without surprises on the way to the provider.
+PLAIN = [f"{ending:02d}" for ending in (1, 2, 3, 11, 16, 20, *range(21, 100))]
+
+Services = Callable[..., Service]
+
+
+def numbers(count: int, first: int = 0) -> list[str]:
+    """So many numbers of nobody, whose calls are taken and have an end."""
+    found = [f"+1{area}55501{ending}" for ending in PLAIN for area in AREA_CODES]
+    assert first + count <= len(found)
+    return found[first : first + count]
+
+
+def running(
+    service: Service, count: int, name: str = "people", first: int = 0, **more: str
+) -> tuple[str, list[str]]:
+    """A campaign that has just begun to dial, and whom it dials."""
+    before = service.accepted()
+    contacts = numbers(count, first)
+    campaign_id = service.start_campaign(service.import_contacts(contacts, name), name, **more)
+    wait_for("the first calls are taken", lambda: service.accepted() > before + 10, every=0.01)
+    return campaign_id, contacts
+
+
+def test_pause_resume_and_stop_take_effect_at_once(make_service: Services) -> None:
+    service = make_service()
+    service.start_sandbox()
+    service.start_up()
+    service.settle_in()
+    campaign_id, contacts = running(service, 1500)
+
+    service.cli("campaign", "pause", campaign_id)
+    paused_at = time.time()
+    last = quiet(service, paused_at + TAKES_EFFECT)
+    assert last < paused_at + TAKES_EFFECT
+    assert len(service.requests()) < len(contacts), "it was through before it was paused: nothing was shown"
+
+    taken = service.accepted()
+    service.cli("campaign", "resume", campaign_id)
+    wait_for("it goes on", lambda: service.accepted() > taken)
+    service.wait_finished(campaign_id)
+    checker = Checker.of(service, campaign_id, contacts)
+    checker.check()
+    checker.check_each_accepted_once()
+
+    campaign_id, contacts = running(service, 1500, "others", first=2000)
+    service.post("stop_campaign", campaign_id=campaign_id)
+    stopped_at = time.time()
+    assert quiet(service, stopped_at + TAKES_EFFECT) < stopped_at + TAKES_EFFECT
+    wait_for(
+        "what was not dialled is cancelled",
+        lambda: not service.cli("campaign", "show", campaign_id, "--json")["open"],
+    )
+    checker = Checker.of(service, campaign_id, contacts)
+    assert 10 < len(checker.requests) < len(contacts)
+    wait_for("its counters add up", lambda: adds_up(service, campaign_id, contacts), every=0.2)
+    Checker.of(service, campaign_id, contacts).check(state="STOPPED", ended_as_played=False)
+
+
+def quiet(service: Service, until: float) -> float:
+    """When the provider was last asked for a call, looked at some time after `until`."""
+    wait_for("the time is over", lambda: time.time() > until + 1.0)
+    return max(float(line["t"]) for line in service.requests())
+
+
+def adds_up(service: Service, campaign_id: str, contacts: list[str]) -> bool:
+    progress = service.cli("campaign", "show", campaign_id, "--json")
+    return sum(progress["ended"].values()) == len(contacts)
+
+
+def test_a_campaign_goes_on_after_sigterm_and_after_kill_9(make_service: Services) -> None:
+    service = make_service()
+    service.start_sandbox()
+    service.start_up()
+    service.settle_in()
+    campaign_id, contacts = running(service, 2000)
+
+    assert service.stop("up") == 0
+    drained = service.accepted()
+    assert only_the_sandbox_is_left(service)
+    assert drained < len(contacts), "it was through before it was stopped: nothing was shown"
+    states = {row.state for row in attempts_of(service, campaign_id).values()}
+    assert not states & {"SUBMITTING", "UNKNOWN"}, "it did not drain"
+
+    service.start_up()
+    wait_for("it goes on", lambda: service.accepted() > drained)
+    service.stop("up", signal.SIGKILL)
+    wait_for("nobody outlives a kill -9", lambda: only_the_sandbox_is_left(service))
+    killed = service.accepted()
+    assert killed < len(contacts), "it was through before it was killed: nothing was shown"
+
+    service.start_up()
+    service.wait_finished(campaign_id)
+    checker = Checker.of(service, campaign_id, contacts)
+    in_flight = 100
+    checker.check(most_unknown=in_flight)
+    checker.check_each_accepted_once()
+
+
+def only_the_sandbox_is_left(service: Service) -> bool:
+    return {process.pid for process in service.processes()} == {service.running["sandbox"].pid}
+
+
+@pytest.mark.parametrize("backend", [SERVERS])
+def test_two_schedulers_and_two_workers_of_single_commands(make_service: Services, backend: str) -> None:
+    service = make_service(backend)
+    service.cli("db", "upgrade")
+    service.start_sandbox()
+    service.start("api", "api")
+    service.start("scheduler-1", "scheduler")
+    service.start("scheduler-2", "scheduler")
+    service.start("worker-1", "worker", "--queues=calls", "--concurrency=1")
+    service.start("worker-2", "worker", "--concurrency=1")
+    wait_for("the API answers", service.is_ready)
+    service.settle_in()
+    campaign_id, contacts = running(service, 400, max_retries="1", retry_on_statuses="BUSY")
+    service.wait_finished(campaign_id)
+    Checker.of(service, campaign_id, contacts).check()
