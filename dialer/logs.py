@@ -168,6 +168,9 @@ def configure(settings: Settings) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     for name in ("httpx", "httpcore", "aiohttp", "sqlalchemy", "tornado.access", "amqp", "kombu"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Two lines per doorbell tell nothing that Flower does not; a task that fails is logged all the same.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.raiseExceptions = False  # a line that cannot be written must not print its arguments
 
     sys.excepthook = _log_uncaught

@@ -14,30 +14,43 @@ from dialer.cli.output import Json, print_one, print_rows, remark
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: the tenants and their keys.")
 
+_SHOWN = [
+    "id", "name", "enabled", "default_region", "time_zone", "calls_per_minute", "max_concurrent", "frequency_cap",
+    "calling_window", "created_at",
+]  # fmt: skip
 _KEEP_IT = "Keep the auth key now: it is shown this once, and only its hash is stored."
+
+
+Region = Annotated[
+    str | None, typer.Option(help="Country of numbers without a country code, such as IN [default: none].")
+]
+CallsPerMinute = Annotated[
+    int | None, typer.Option(min=0, help="Its pace; 0: no limit of its own [default].")
+]
+MaxConcurrent = Annotated[
+    int | None, typer.Option(min=0, help="Calls at once; 0: no limit of its own [default].")
+]
+FrequencyCap = Annotated[
+    int | None, typer.Option(min=0, help="Dials to one number in 24 hours at most; 0: no cap [default].")
+]
+Window = Annotated[
+    str | None,
+    typer.Option(
+        metavar="START-END",
+        help="When people may be rung, by their own clocks, such as 08:00-21:00 [default], or 00:00-24:00.",
+    ),
+]
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name that no other account has.")],
-    region: Annotated[
-        str | None,
-        typer.Option(help="Country of numbers without a country code, such as IN [default: none]."),
-    ] = None,
+    region: Region = None,
     time_zone: Annotated[str, typer.Option(help="IANA name, such as Asia/Kolkata.")] = "UTC",
-    calls_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Its pace [default: no limit of its own].")
-    ] = None,
-    max_concurrent: Annotated[
-        int | None, typer.Option(min=1, help="Calls at once [default: no limit of its own].")
-    ] = None,
-    calling_window: Annotated[
-        str | None,
-        typer.Option(
-            metavar="START-END",
-            help="When people may be rung, by their own clocks, such as 08:00-21:00 [default], or 00:00-24:00.",
-        ),
-    ] = None,
+    calls_per_minute: CallsPerMinute = None,
+    max_concurrent: MaxConcurrent = None,
+    frequency_cap: FrequencyCap = None,
+    calling_window: Window = None,
     json: Json = False,
 ) -> None:
     """Create an account with its global DND list.
@@ -53,8 +66,9 @@ def create(
     values: dict[str, Any] = {
         "default_region": _checked_region(region),
         "time_zone": _checked_zone(time_zone),
-        "calls_per_minute": calls_per_minute,
-        "max_concurrent": max_concurrent,
+        "calls_per_minute": calls_per_minute or None,
+        "max_concurrent": max_concurrent or None,
+        "frequency_cap": frequency_cap or None,
         "calling_window": _checked_window(calling_window),
     }
     with database() as engine, writing(engine) as connection:
@@ -73,17 +87,61 @@ def list_(json: Json = False) -> None:
     from dialer.db import reading
     from dialer.store import accounts
 
-    columns = [
-        "id", "name", "enabled", "default_region", "time_zone", "calls_per_minute", "max_concurrent", "created_at"
-    ]  # fmt: skip
     with database() as engine, reading(engine) as connection:
-        rows = [{column: getattr(row, column) for column in columns} for row in accounts.every(connection)]
+        rows = [{column: getattr(row, column) for column in _SHOWN} for row in accounts.every(connection)]
     print_rows(
         rows,
-        columns,
+        _SHOWN,
         as_json=json,
         nothing="There is no account yet: `dialer account create NAME` makes one.",
     )
+
+
+@app.command()
+def update(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name or id.")],
+    region: Region = None,
+    time_zone: Annotated[str | None, typer.Option(help="IANA name, such as Asia/Kolkata.")] = None,
+    calls_per_minute: CallsPerMinute = None,
+    max_concurrent: MaxConcurrent = None,
+    frequency_cap: FrequencyCap = None,
+    calling_window: Window = None,
+    enabled: Annotated[
+        bool | None,
+        typer.Option("--enable/--disable", help="A disabled account can do nothing, and its calls wait."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Change an account; what is not named stays as it is.
+
+    Running campaigns keep to the new limits from their next call on.
+    """
+    from dialer.db import reading, writing
+    from dialer.store import accounts
+
+    limits = {
+        "calls_per_minute": calls_per_minute,
+        "max_concurrent": max_concurrent,
+        "frequency_cap": frequency_cap,
+    }
+    changes: dict[str, Any] = {column: limit or None for column, limit in limits.items() if limit is not None}
+    if region is not None:
+        changes["default_region"] = _checked_region(region)
+    if time_zone is not None:
+        changes["time_zone"] = _checked_zone(time_zone)
+    if calling_window is not None:
+        changes["calling_window"] = _checked_window(calling_window)
+    if enabled is not None:
+        changes["enabled"] = enabled
+    if not changes:
+        raise typer.BadParameter("name what is to change, such as --calls-per-minute 600.", param_hint="NAME")
+    with database() as engine:
+        account = find_account(engine, name)
+        with writing(engine) as connection:
+            accounts.update(connection, account.id, **changes)
+        with reading(engine) as connection:
+            row = accounts.with_id(connection, account.id)
+    print_one({column: getattr(row, column) for column in _SHOWN}, as_json=json)
 
 
 @app.command()

@@ -122,7 +122,9 @@ def only(engine: Engine, table: sa.Table) -> Any:
 def a_provider(name: str = "mitto", **settings: str) -> Any:
     """A provider added by the command."""
     sets = [f"--set={key}={value}" for key, value in {"access_key": SECRET, **settings}.items()]
-    return data("provider", "add", name, "--kind=mitto", f"--base-url=http://127.0.0.1:{free_port()}/mitto", *sets)
+    return data(
+        "provider", "add", name, "--kind=mitto", f"--base-url=http://127.0.0.1:{free_port()}/mitto", *sets
+    )
 
 
 def a_campaign(engine: Engine, state: CampaignState = CampaignState.RUNNING) -> Mapping[str, Any]:
@@ -213,6 +215,7 @@ def test_help_names_every_noun_and_the_version_is_shown() -> None:
         ["account", "create", "Acme", "--time-zone=Mars/Olympus"],
         ["account", "create", "Acme", "--calling-window=08:00"],
         ["account", "create", " "],
+        ["account", "update", "Acme"],
         ["provider", "add", "mitto"],
         ["provider", "add", "mitto", "--kind=mitto", "--calls-per-minute=0"],
         ["worker", "--queues=calls,bogus"],
@@ -320,6 +323,20 @@ def test_rotating_an_account_voids_its_old_key(engine: Engine) -> None:
     assert same_auth(kept, by_id["auth"])
     assert not same_auth(kept, by_name["auth"])
     assert not same_auth(kept, made["auth"])
+
+
+def test_an_update_changes_what_it_names_and_nothing_else(engine: Engine) -> None:
+    data(
+        "account", "create", "Acme", "--time-zone=Asia/Kolkata", "--calls-per-minute=60", "--frequency-cap=3"
+    )
+    changed = data(
+        "account", "update", "Acme", "--calls-per-minute=0", "--calling-window=09:00-18:00", "--disable"
+    )
+    assert (changed["calls_per_minute"], changed["frequency_cap"], changed["enabled"]) == (None, 3, False)
+    row = only(engine, account)
+    assert (row.calls_per_minute, row.time_zone, row.enabled) == (None, "Asia/Kolkata", False)
+    assert row.calling_window["start"] == "09:00"
+    assert data("account", "update", "Acme", "--enable")["enabled"] is True
 
 
 def test_a_name_is_given_to_one_account_only(home: Path) -> None:
