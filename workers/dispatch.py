@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from dialer import http, ids
 from dialer.calls import gate
 from dialer.calls.ledger import Ledger
 from dialer.campaigns.release import paces_of, window_of, zone_of
 from dialer.campaigns.template import Template, TemplateError
-from dialer.db import utc_now, writing
+from dialer.db import AWAY, utc_now, writing
 from dialer.lifecycle import AttemptState, CallState, CampaignState, Disposition
 from dialer.logs import get_logger, hide
 from dialer.pace.limiter import Limiter, Stage
@@ -145,9 +144,11 @@ class Dispatcher:
 
     def close(self) -> None:
         """Stop the loop; call after `drain`."""
-        asyncio.run_coroutine_threadsafe(self._client.aclose(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        if not self._thread.is_alive():
+            self._loop.close()
 
     def _reserve(self, wanted: int, give_up: float) -> int:
         """Places for up to `wanted` requests: waits for the first one, takes what is free of the rest."""
@@ -175,6 +176,13 @@ class Dispatcher:
         self._writer = self._loop.create_task(self._write_replies())
         self._ready.set()
         self._loop.run_forever()
+
+    async def _end(self) -> None:
+        left = [self._writer, *self._sending]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._client.aclose()
 
     def _send_all(self, placements: Sequence[Placement]) -> None:
         if placements:
@@ -243,7 +251,7 @@ class Dispatcher:
         while True:
             try:
                 await asyncio.to_thread(self._write, group)
-            except SQLAlchemyError as error:
+            except AWAY as error:
                 log.warning("replies not written yet", calls=len(group), error=type(error).__name__)
                 if time.monotonic() > give_up:
                     log.error("replies given up; their attempts become UNKNOWN", calls=len(group))
@@ -251,7 +259,13 @@ class Dispatcher:
                 await asyncio.sleep(pause)
                 pause = min(2.0, pause * 2)
             except Exception:
-                log.exception("replies given up; their attempts become UNKNOWN", calls=len(group))
+                if len(group) > 1:  # one reply that cannot be written must not cost the others theirs
+                    for one in group:
+                        await self._write_group([one])
+                    return
+                log.exception(
+                    "reply given up; its attempt becomes UNKNOWN", attempt_id=group[0][1].attempt_id
+                )
                 return
             else:
                 return
@@ -299,6 +313,7 @@ def claim(
     In the same transaction: what is on a DND list ends suppressed, what must wait goes back to wait, what has run out
     of time ends, the pace grants its tokens, and the attempts are written as SUBMITTING.
     """
+    claimed_at = _now()  # before anything is read that could be out of date when a frozen process wakes
     released = calls.lock_released(connection, call_ids)
     if not released:
         return Claim((), (), 0.0)
@@ -309,11 +324,11 @@ def claim(
         prepared = _prepare(call, facts, adapters, ledger, now)
         if prepared is not None:
             ready.setdefault((call.campaign_id, call.provider_id), []).append((call, *prepared))
+            facts.note_dial(call, now)
     placements: list[Placement] = []
     refused: list[str] = []
     rows = []
     wait = 0.0
-    claimed_at = _now()
     for (campaign_id, provider_id), batch in ready.items():
         provider = facts.providers[provider_id]
         paces = paces_of(
@@ -360,12 +375,19 @@ class _Facts:
             call.id for call in released if any((one, call.e164) in listed for one in self._lists[call.id])
         }
         self._dials: dict[str, dict[str, list[datetime]]] = {}
-        for account in self.accounts.values():
+        for account in sorted(self.accounts.values(), key=lambda account: account.id):
             if account.frequency_cap is not None:
+                # Two workers must not both see the last dial that the cap leaves.
+                accounts.lock(connection, account.id)
                 numbers = [call.e164 for call in released if call.account_id == account.id]
                 self._dials[account.id] = attempts.dials_since(
                     connection, account.id, numbers, now - timedelta(days=1)
                 )
+
+    def note_dial(self, call: AnyRow, now: datetime) -> None:
+        """Another call of the batch to the same number must know of this one."""
+        if call.account_id in self._dials:
+            self._dials[call.account_id].setdefault(call.e164, []).append(now)
 
     def gate_input(self, call: AnyRow) -> gate.GateInput:
         campaign = self.campaigns.get(call.campaign_id or "")
@@ -482,16 +504,28 @@ def write(connection: Connection, results: Sequence[SubmitResult], now: datetime
         connection, sorted({row.campaign_id for row in locked.values() if row.campaign_id})
     )
     ledger = Ledger(now)
+    holds: dict[str, datetime] = {}
+    pauses: dict[str, str] = {}
     for attempt_id, attempt in locked.items():
         result = by_attempt[attempt_id]
         call = their_calls[attempt.call_id]
-        campaign = their_campaigns.get(attempt.campaign_id or "")
-        _note(connection, ledger, attempt, call, campaign, result, now)
+        if result.outcome is Outcome.NOT_PROCESSED:
+            until = now + timedelta(seconds=result.retry_after or 1.0)
+            holds[attempt.provider_id] = max(until, holds.get(attempt.provider_id, until))
+        elif result.refusal is Refusal.PROVIDER:
+            pauses[attempt.provider_id] = _storable(result.detail) or "refused for its own reasons"
+        _note(ledger, attempt, call, their_campaigns.get(attempt.campaign_id or ""), result, now)
+    # In the order of their ids, so that two writers never wait for each other.
+    for provider_id in sorted({*holds, *pauses}):
+        if provider_id in holds:
+            providers.hold(connection, provider_id, holds[provider_id])
+        if provider_id in pauses:
+            log.error("provider paused", provider_id=provider_id, reason=pauses[provider_id])
+            providers.pause(connection, provider_id, pauses[provider_id])
     ledger.write(connection)
 
 
 def _note(
-    connection: Connection,
     ledger: Ledger,
     attempt: AnyRow,
     call: AnyRow,
@@ -500,27 +534,28 @@ def _note(
     now: datetime,
 ) -> None:
     """One reply, by its outcome class (docs/providers.md, outcomes)."""
-    detail = result.detail
+    detail = _storable(result.detail)
     if result.outcome is Outcome.PLACED:
-        ledger.placed(attempt, call, result.provider_reference, detail)
+        ledger.placed(attempt, call, _storable(result.provider_reference or "") or None, detail)
     elif result.outcome is Outcome.NOT_SENT:
         seconds = backoff(call.unsent + 1, most=300.0) if result.retry_after is None else result.retry_after
         due_at = now + timedelta(seconds=seconds)
         ledger.not_placed(attempt, call, due_at, detail, backs_off=result.retry_after is None)
     elif result.outcome is Outcome.NOT_PROCESSED:
-        until = now + timedelta(seconds=result.retry_after or 1.0)
-        providers.hold(connection, attempt.provider_id, until)
-        ledger.not_placed(attempt, call, until, detail)
+        ledger.not_placed(attempt, call, now + timedelta(seconds=result.retry_after or 1.0), detail)
     elif result.outcome is Outcome.UNKNOWN:
         ledger.unknown(attempt, call, detail)
     elif result.refusal is Refusal.PROVIDER:
-        log.error("provider paused", provider_id=attempt.provider_id, reason=detail)
-        providers.pause(connection, attempt.provider_id, detail or "refused for its own reasons")
         ledger.not_placed(attempt, call, now, detail, to_state=AttemptState.REFUSED)
     else:
         by_number = result.refusal is Refusal.BAD_NUMBER
         disposition = Disposition.INVALID_NUMBER if by_number else Disposition.FAILED
         ledger.refused(attempt, call, campaign, result.disposition or disposition, detail)
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL holds every character but NUL."""
+    return text.replace("\x00", "")
 
 
 def backoff(times: int, *, most: float) -> float:

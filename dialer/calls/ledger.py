@@ -8,7 +8,7 @@ CDRs and counters in step. `write` then does it in a handful of statements, howe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +43,7 @@ class Ledger:
         self._attempt_moves: list[AttemptMove] = []
         self._attempt_updates: list[dict[str, Any]] = []
         self._call_moves: list[CallMove] = []
+        self._call_updates: list[dict[str, Any]] = []
         self._cdrs: list[dict[str, Any]] = []
         self._corrections: list[tuple[str, dict[str, Any]]] = []
         self._counts: Deltas = Counter()
@@ -52,7 +53,7 @@ class Ledger:
         before = AttemptState(attempt.state)
         values = _columns(standing)
         if standing.state is before:
-            self._correct(attempt, call, standing, values)
+            self._correct(attempt, call, campaign, standing, values)
             return
         if standing.state is AttemptState.ENDED:
             self._attempt_moves.append(
@@ -74,6 +75,8 @@ class Ledger:
             self._move_call(call, CallState.IN_PROGRESS)
         else:  # its callback was faster than its reply, or the reaper was
             self._attempt_updates.append({"_id": attempt.id, **values})
+            if attempt.disposition is not None:  # it has its CDR already
+                self._corrections.append((attempt.id, {"provider_reference": reference}))
 
     def not_placed(
         self,
@@ -172,9 +175,10 @@ class Ledger:
     def write(self, connection: Connection) -> None:
         """Write all of it. Raises `StaleStateError` when a row had moved; the transaction must be rolled back."""
         attempts.move(connection, self._attempt_moves, self.now)
-        for one in self._attempt_updates:
-            attempts.update(connection, [one])
+        for batch in _alike(self._attempt_updates):
+            attempts.update(connection, batch)
         calls.move(connection, self._call_moves, self.now)
+        calls.update(connection, self._call_updates)
         if self._cdrs:
             cdrs.add(connection, self._cdrs)
         for attempt_id, values in self._corrections:
@@ -225,23 +229,35 @@ class Ledger:
                 call, _end_without_repeat(disposition), disposition=disposition.value, reason="settled late"
             )
 
-    def _correct(self, attempt: AnyRow, call: AnyRow, standing: Standing, values: dict[str, Any]) -> None:
+    def _correct(
+        self,
+        attempt: AnyRow,
+        call: AnyRow,
+        campaign: AnyRow | None,
+        standing: Standing,
+        values: dict[str, Any],
+    ) -> None:
         """Nothing moved, but something may be known better: a cost, a duration, a contradicting word on the end."""
         changed = {name: value for name, value in values.items() if getattr(attempt, name) != value}
         if not changed:
             return
         self._attempt_updates.append({"_id": attempt.id, **changed})
-        if AttemptState(attempt.state) not in ATTEMPT_FINAL:
+        before, after = standing_of(attempt).outcome, standing.outcome
+        if AttemptState(attempt.state) not in ATTEMPT_FINAL or after is None:
             return
-        before = standing_of(attempt).outcome or Disposition.UNKNOWN
-        after = standing.outcome or before
-        if attempt.state != AttemptState.NOT_PLACED:  # which has no CDR
+        if before is None:  # held as never placed, so it has no CDR; its provider knows better
+            self._cdrs.append(cdr.of_attempt(attempt, call, campaign, after, values, self.now))
+            self.count(call.campaign_id, f"cdr.{DIAL_STATUS[after]}")
+        else:
             self._recount_cdr(attempt, call, before, after, changed)
+        if after is before or call.dials != attempt.number:
+            return
         reached = after in (Disposition.ANSWERED, Disposition.MACHINE)
-        may_complete = CallState.COMPLETED in CALL_TRANSITIONS[CallState(call.state)]
-        if after is not before and reached and call.dials == attempt.number and may_complete:
+        if reached and CallState.COMPLETED in CALL_TRANSITIONS[CallState(call.state)]:
             # Whoever was reached after all is not rung again.
             self._move_call(call, CallState.COMPLETED, disposition=after.value, reason="corrected")
+        elif before is not None and call.disposition == before.value:
+            self._call_updates.append({"_id": call.id, "disposition": after.value})
 
     def _recount_cdr(
         self,
@@ -293,6 +309,14 @@ def _columns(standing: Standing) -> dict[str, Any]:
         "answered_at": standing.answered_at,
         "ended_at": standing.ended_at,
     }
+
+
+def _alike(rows: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """Rows with the same columns, for one statement each."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(sorted(row)), []).append(row)
+    return alike.values()
 
 
 def _policy_of(campaign: AnyRow | None) -> repeats.RepeatPolicy:

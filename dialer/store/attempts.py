@@ -58,15 +58,15 @@ def lock_unsettled(connection: Connection, now: datetime, limit: int) -> Rows:
 def dials_since(
     connection: Connection, account_id: str, numbers: Sequence[str], since: datetime
 ) -> dict[str, list[datetime]]:
-    """When each number was dialled since then, over all campaigns of the account; what was not placed does not
-    count."""
+    """When each number was dialled since then, over all campaigns of the account; what was not placed or refused
+    rang nobody and does not count."""
     rows = connection.execute(
         sa.select(attempt.c.e164, attempt.c.submitted_at)
         .where(
             attempt.c.account_id == account_id,
             attempt.c.e164.in_(numbers),
             attempt.c.submitted_at > since,
-            attempt.c.state != AttemptState.NOT_PLACED.value,
+            attempt.c.state.not_in([AttemptState.NOT_PLACED.value, AttemptState.REFUSED.value]),
         )
         .order_by(attempt.c.submitted_at)
     )

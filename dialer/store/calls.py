@@ -138,6 +138,18 @@ def move(connection: Connection, moves: Sequence[CallMove], now: datetime) -> No
     tables.move(connection, call, CALL_TRANSITIONS, moves, now)
 
 
+def update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Set columns of locked calls that stay in their state; every row names the same columns and `_id`."""
+    if rows:
+        columns = [name for name in rows[0] if name != "_id"]
+        connection.execute(
+            call.update()
+            .where(call.c.id == sa.bindparam("_id"))
+            .values({name: sa.bindparam(name) for name in columns}),
+            rows,
+        )
+
+
 def get(connection: Connection, account_id: str, call_id: str) -> AnyRow | None:
     """A call of this account."""
     return connection.execute(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
-from world import ALWAYS, NOON, World, number, people, repeating
+from world import ALWAYS, NOON, World, in_threads, number, people, repeating, statements
 
 from dialer.calls.window import WindowError
 from dialer.campaigns import release
@@ -193,7 +193,7 @@ def test_campaigns_with_all_their_places_taken_do_not_keep_others_from_their_tur
     ]
     world.release()
     world.clock.forward(10)
-    late = world.campaign(world.contact_list(people(3, start=900)))
+    late = world.campaign(world.contact_list(people(3, start=900)), served_at=NOON + timedelta(seconds=9))
     seen = set()
     for _ in range(len(full) + 1):
         visit = world.visit()
@@ -455,26 +455,6 @@ def test_who_is_added_to_a_running_campaigns_list_is_called(world: World) -> Non
 # --- many at once -------------------------------------------------------------------------------------------
 
 
-def in_threads(*works: Any) -> None:
-    """Run them all at once; the first error of any is raised."""
-    errors: list[BaseException] = []
-
-    def guarded(work: Any) -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - handed to the test
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive()
-    if errors:
-        raise errors[0]
-
-
 def test_two_schedulers_release_no_number_twice_and_step_over_nobody(world: World) -> None:
     lists = [world.contact_list(people(130, start=1000 * one)) for one in range(6)]
     running = [world.campaign(list_id) for list_id in lists]
@@ -547,22 +527,6 @@ def test_contacts_that_several_writers_append_meanwhile_are_never_stepped_over(w
 
 
 # --- cost ---------------------------------------------------------------------------------------------------
-
-
-def statements(engine: Engine, do: Any) -> int:
-    """How many statements that takes."""
-    count = 0
-
-    def counted(*_: Any) -> None:
-        nonlocal count
-        count += 1
-
-    sa.event.listen(engine, "before_cursor_execute", counted)
-    try:
-        do()
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", counted)
-    return count
 
 
 def test_a_visit_costs_the_same_however_large_the_campaign_is(world: World) -> None:

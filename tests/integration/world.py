@@ -3,8 +3,9 @@ a clock that the test holds, and a checker of everything that must hold after ev
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -329,6 +330,42 @@ ENDINGS = {
     "broken": ("5", "1001"),
     "unheard of": ("9", "9"),
 }
+
+
+def in_threads(*works: Callable[[], object]) -> None:
+    """Run them all at once; the first error of any is raised."""
+    errors: list[BaseException] = []
+
+    def guarded(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+def statements(engine: Engine, do: Callable[[], object]) -> int:
+    """How many statements that takes."""
+    count = 0
+
+    def counted(*_: Any) -> None:
+        nonlocal count
+        count += 1
+
+    sa.event.listen(engine, "before_cursor_execute", counted)
+    try:
+        do()
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", counted)
+    return count
 
 
 def check(engine: Engine) -> None:
