@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,16 +11,11 @@ from sqlalchemy import Connection, Engine
 
 from dialer.calls.ledger import Ledger, standing_of
 from dialer.calls.progress import advance
-from dialer.db import utc_now, writing
+from dialer.db import AWAY, utc_now, writing
 from dialer.lifecycle import Disposition
 from dialer.logs import get_logger
 from dialer.models.event import EventState
-from dialer.providers.base import (
-    EventError,
-    Fact,
-    RawEvent,
-    adapter_class,
-)
+from dialer.providers.base import EventError, Fact, RawEvent, adapter_class
 from dialer.store import attempts, calls, campaigns, events, providers
 from dialer.store.tables import AnyRow, Rows
 
@@ -31,58 +27,97 @@ GROUP = 500
 Clock = Callable[[Connection], datetime]
 
 
+@dataclass(slots=True)
+class _Told:
+    """What one event says, and what is to be noted of it."""
+
+    provider_id: str
+    mark: dict[str, Any]
+    facts: Sequence[Fact] = ()
+
+
 def consume(engine: Engine, clock: Clock = utc_now, limit: int = GROUP) -> int:
     """Consume one group of events; how many there were. Safe in any number of processes at once."""
     with writing(engine) as connection:
         claimed = events.claim(connection, limit)
         if claimed:
             now = clock(connection)
-            facts, marks = _read(connection, claimed)
-            unmatched = _apply(connection, facts, now)
-            for mark in marks:
-                if mark["attempt_id"] in unmatched:
-                    mark.update(state=EventState.UNMATCHED.value)
-            events.mark(connection, marks, now)
+            try:
+                with connection.begin_nested():
+                    _consume(connection, claimed, now)
+            except AWAY:
+                raise
+            except Exception:
+                log.exception("events cannot be consumed together", events=len(claimed))
+                _consume_one_by_one(connection, claimed, now)
     return len(claimed)
 
 
-def _read(connection: Connection, claimed: Rows) -> tuple[dict[str, list[Fact]], list[dict[str, Any]]]:
-    """The events in our words, by attempt, and what is to be noted of each event."""
-    known = providers.with_ids(connection, {row.provider_id for row in claimed})
-    facts: dict[str, list[Fact]] = {}
-    marks = []
+def _consume_one_by_one(connection: Connection, claimed: Rows, now: datetime) -> None:
+    """One event that cannot be applied must not hold up all that come after it; it is kept raw."""
     for row in claimed:
-        mark = {"_id": row.id, "state": EventState.CONSUMED.value, "attempt_id": None, "error": ""}
         try:
-            told = adapter_class(known[row.provider_id].kind).read_event(_raw(row))
+            with connection.begin_nested():
+                _consume(connection, [row], now)
+        except AWAY:
+            raise
+        except Exception as error:
+            log.exception("event cannot be applied", event_id=row.id)
+            mark = _mark(row, EventState.UNREADABLE, type(error).__name__)
+            events.mark(connection, [mark], now)
+
+
+def _consume(connection: Connection, claimed: Rows, now: datetime) -> None:
+    told = _read(connection, claimed)
+    locked = attempts.lock(connection, sorted({fact.attempt_id for one in told for fact in one.facts}))
+    facts: dict[str, list[Fact]] = {}
+    for one in told:
+        for fact in one.facts:
+            attempt = locked.get(fact.attempt_id)
+            # A provider speaks of the attempts it was given and of no others.
+            if attempt is None or attempt.provider_id != one.provider_id:
+                one.mark.update(state=EventState.UNMATCHED.value)
+            else:
+                one.mark.update(attempt_id=attempt.id)
+                facts.setdefault(attempt.id, []).append(fact)
+    _apply(connection, [locked[attempt_id] for attempt_id in sorted(facts)], facts, now)
+    events.mark(connection, [one.mark for one in told], now)
+
+
+def _read(connection: Connection, claimed: Rows) -> list[_Told]:
+    """The events in our words."""
+    known = providers.with_ids(connection, {row.provider_id for row in claimed})
+    told = []
+    for row in claimed:
+        one = _Told(row.provider_id, _mark(row, EventState.CONSUMED))
+        try:
+            one.facts = adapter_class(known[row.provider_id].kind).read_event(_raw(row))
         except EventError as error:
-            mark.update(state=EventState.UNREADABLE.value, error=str(error))
+            one.mark.update(state=EventState.UNREADABLE.value, error=str(error))
         except Exception as error:
             # One odd event must not hold up all the others; it is kept raw.
             log.exception("event cannot be read", event_id=row.id)
-            mark.update(state=EventState.UNREADABLE.value, error=type(error).__name__)
-        else:
-            for fact in told:
-                mark["attempt_id"] = fact.attempt_id
-                facts.setdefault(fact.attempt_id, []).append(fact)
-                if fact.disposition is Disposition.UNKNOWN:
-                    log.warning("provider's word not in the table", event_id=row.id)
-        marks.append(mark)
-    return facts, marks
+            one.mark.update(state=EventState.UNREADABLE.value, error=type(error).__name__)
+        if any(fact.disposition is Disposition.UNKNOWN for fact in one.facts):
+            log.warning("provider's word not in the table", event_id=row.id)
+        told.append(one)
+    return told
 
 
-def _apply(connection: Connection, facts: dict[str, list[Fact]], now: datetime) -> set[str]:
-    """Advance the attempts by their facts; the ids that are not ours."""
-    locked = attempts.lock(connection, sorted(facts))
-    their_calls = calls.lock(connection, sorted({row.call_id for row in locked.values()}))
+def _mark(row: AnyRow, state: EventState, error: str = "") -> dict[str, Any]:
+    return {"_id": row.id, "state": state.value, "attempt_id": None, "error": error}
+
+
+def _apply(connection: Connection, locked: Rows, facts: dict[str, list[Fact]], now: datetime) -> None:
+    """Advance the attempts by their facts."""
+    their_calls = calls.lock(connection, sorted({row.call_id for row in locked}))
     their_campaigns = campaigns.with_ids(
-        connection, sorted({row.campaign_id for row in locked.values() if row.campaign_id})
+        connection, sorted({row.campaign_id for row in locked if row.campaign_id})
     )
     ledger = Ledger(now)
-    for attempt in locked.values():
+    for attempt in locked:
         _advance(ledger, attempt, their_calls, their_campaigns, facts[attempt.id])
     ledger.write(connection)
-    return facts.keys() - locked.keys()
 
 
 def _advance(

@@ -256,6 +256,8 @@ class Ledger:
         if reached and CallState.COMPLETED in CALL_TRANSITIONS[CallState(call.state)]:
             # Whoever was reached after all is not rung again.
             self._move_call(call, CallState.COMPLETED, disposition=after.value, reason="corrected")
+        elif call.state == CallState.UNKNOWN:
+            self._move_call(call, _end_without_repeat(after), disposition=after.value, reason="settled late")
         elif before is not None and call.disposition == before.value:
             self._call_updates.append({"_id": call.id, "disposition": after.value})
 
