@@ -239,11 +239,16 @@ def test_every_invariant_names_tests_that_exist() -> None:
 
 
 @cache
+def nodes() -> tuple[ast.AST, ...]:
+    """The program's syntax trees, flat."""
+    modules = [*(ROOT / "dialer").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]
+    return tuple(node for path in modules for node in ast.walk(ast.parse(text_of(path))))
+
+
+@cache
 def sentences() -> str:
     """Every text in the code, one a line; what is filled in separates the pieces of a text."""
-    modules = [*(ROOT / "dialer").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]
-    nodes = (node for path in modules for node in ast.walk(ast.parse(text_of(path))))
-    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    texts = (node.value for node in nodes() if isinstance(node, ast.Constant) and isinstance(node.value, str))
     return "\n".join(" ".join(text.split()) for text in texts)
 
 
@@ -266,6 +271,24 @@ def test_what_the_program_is_said_to_say_it_can_say(quote: str) -> None:
 
 def test_the_page_on_troubles_quotes_the_program() -> None:
     assert len(quoted()) > 30
+
+
+def alarming() -> set[str]:
+    """What the program logs as a warning or worse."""
+    calls = (node for node in nodes() if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute))
+    return {
+        ast.literal_eval(call.args[0])
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and ast.unparse(call.func) in {"log.warning", "log.error", "log.exception"}
+    }
+
+
+def test_the_page_on_troubles_explains_every_line_to_alarm_on() -> None:
+    explained = text_of(ROOT / "docs" / "troubleshooting.md").partition("## Lines in the log")[2]
+    assert "provider paused" in alarming()
+    missing = [line for line in sorted(alarming()) if f"`{line}`" not in explained]
+    assert not missing, "docs/troubleshooting.md, Lines in the log, does not explain them"
 
 
 # --- everything ----------------------------------------------------------------------------------------------
