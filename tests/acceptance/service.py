@@ -27,6 +27,8 @@ from sqlalchemy import Engine
 from dialer import tether
 from dialer.db import make_engine, reading
 from dialer.embedded import find_server
+from dialer.settings import socket_path
+from dialer.store.tables import event
 
 WITHIN = 60.0  # seconds; a deadline, not an expectation
 CALLER_ID = "12025550100"
@@ -84,10 +86,6 @@ class OwnRedis:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-    def flush(self) -> None:
-        with Redis.from_url(self.url) as client:
-            client.flushall()
 
     def _answers(self) -> bool:
         try:
@@ -181,8 +179,11 @@ class Service:
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM, within: float = WITHIN) -> int:
         """Ends a process and waits for it; its exit code."""
+        self.send(name, number)
+        return self._bury(name, within)
+
+    def _bury(self, name: str, within: float = WITHIN) -> int:
         process = self.running.pop(name)
-        process.send_signal(number)
         try:
             return process.wait(within)
         except subprocess.TimeoutExpired:
@@ -209,12 +210,15 @@ class Service:
     def close(self) -> None:
         """Stops everything; fails when a process is left or when a log says what it must not."""
         problems = []
-        last = ("sandbox",)  # until then callbacks can be delivered
-        for name in sorted(self.running, key=lambda name: name in last):
-            try:
-                self.stop(name)
-            except AssertionError as error:
-                problems.append(str(error))
+        sandbox = {"sandbox"} & self.running.keys()  # goes last: callbacks can be delivered until then
+        for together in (self.running.keys() - sandbox, sandbox):
+            for name in together:
+                self.send(name, signal.SIGTERM)
+            for name in together:
+                try:
+                    self._bury(name)
+                except AssertionError as error:
+                    problems.append(str(error))
         self.upstream.close()
         if self._engine is not None:
             self._engine.dispose()
@@ -363,6 +367,16 @@ class Service:
             progress = self.cli("campaign", "show", campaign_id, "--json")
             raise AssertionError(f"{error}; it stands at {progress}") from None
 
+    def wait_heard(self) -> None:
+        """Until no callback is on its way any more and every event is consumed."""
+
+        def heard() -> bool:
+            stats = httpx.get(f"{self.sandbox_url}/sandbox/stats", trust_env=False).json()
+            new = self.rows(sa.select(sa.func.count()).select_from(event).where(event.c.state == "NEW"))
+            return not stats["callbacks"]["waiting"] and not new[0][0]
+
+        wait_for("every callback has come and is consumed", heard, within=2 * WITHIN, every=0.3)
+
     # --- what can be known afterwards -----------------------------------------------------------------------
 
     def requests(self) -> list[dict[str, Any]]:
@@ -370,6 +384,12 @@ class Service:
         if not self.sandbox_log.exists():
             return []
         return [json.loads(line) for line in self.sandbox_log.read_text(encoding="utf-8").splitlines()]
+
+    def redis_client(self) -> Redis:
+        """A client of the Redis server: ours, or the embedded one."""
+        if self.redis is not None:
+            return Redis.from_url(self.redis.url)
+        return Redis(unix_socket_path=str(socket_path(self.home)))
 
     def accepted(self) -> int:
         """How many calls the provider took so far."""

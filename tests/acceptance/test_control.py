@@ -10,23 +10,12 @@ from collections.abc import Callable
 import pytest
 from backends import SERVERS
 from checker import Checker, attempts_of
+from people_of_nobody import numbers
 from service import Service, wait_for
-
-from dialer.demo.people import AREA_CODES
 
 #: After the answer to pause or stop nothing more is placed later than this (seconds).
 TAKES_EFFECT = 2.0
-#: Endings without surprises on the way to the provider.
-PLAIN = [f"{ending:02d}" for ending in (1, 2, 3, 11, 16, 20, *range(21, 100))]
-
 Services = Callable[..., Service]
-
-
-def numbers(count: int, first: int = 0) -> list[str]:
-    """So many numbers of nobody, whose calls are taken and have an end."""
-    found = [f"+1{area}55501{ending}" for ending in PLAIN for area in AREA_CODES]
-    assert first + count <= len(found)
-    return found[first : first + count]
 
 
 def running(
