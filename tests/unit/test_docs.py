@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 import typer
+from sqlalchemy import create_engine
 
+from dialer.api.app import make_app
 from dialer.cli import app
 from dialer.cli.processes import checked_queues
 from dialer.lifecycle import AttemptState, CallKind, CallState, CampaignState, DialStatus, Disposition
@@ -233,6 +235,19 @@ def test_every_invariant_names_tests_that_exist() -> None:
     for number, row in rows:
         tried_by = row.split("|")[-1]
         assert re.search(r"\]\(\.\./tests/\w+/test_\w+\.py\)", tried_by), f"I{number} names no test"
+
+
+def test_what_the_readme_calls_not_there_yet_is_not_there(tmp_path: Path) -> None:
+    served = make_app(
+        create_engine("sqlite://"), Settings(home=tmp_path / "home"), ring_import=lambda _: None
+    )
+    paths = set(served.openapi()["paths"])
+    section = text_of(ROOT / "README.md").partition("## Not there yet\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`(\w+)`", section.partition("first-generation API:")[2].partition("\n")[0])
+    assert not {f"/api/{name}" for name in named} & paths
+    assert ("kinds other than `mitto`" in section) == (adapter_kinds() == ["mitto"])
+    for prefix in ("/v1", "/metrics"):
+        assert (f"`{prefix}`" in section) != any(path.startswith(prefix) for path in paths), prefix
 
 
 # --- quotes --------------------------------------------------------------------------------------------------
