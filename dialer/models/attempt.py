@@ -24,11 +24,11 @@ class Attempt(SQLModel, table=True):
     __table_args__ = (
         state_check("state", AttemptState),
         state_check("disposition", Disposition),
-        # store.attempts.overdue: claimed by a worker that never came back with an answer.
+        # store.attempts.lock_overdue: claimed by a worker that never came back with an answer.
         Index(
             "attempt_deadline_at_idx", "deadline_at", postgresql_where=_submitting, sqlite_where=_submitting
         ),
-        # store.attempts.unsettled: no final event came in time.
+        # store.attempts.lock_unsettled: no final event came in time.
         Index("attempt_settle_at_idx", "settle_at", postgresql_where=_unsettled, sqlite_where=_unsettled),
         # Events that carry only the provider's own reference.
         Index(

@@ -26,7 +26,7 @@ class Campaign(SQLModel, table=True):
             postgresql_where=text("wake_at IS NOT NULL"),
             sqlite_where=text("wake_at IS NOT NULL"),
         ),
-        # store.campaigns.of_list: may a list's import still feed this campaign.
+        # store.contacts.add: wakes the running campaigns that dial the list.
         Index("campaign_list_id_idx", "list_id"),
     )
 

@@ -40,7 +40,7 @@ class Import(SQLModel, table=True):
         state_check("kind", ImportKind),
         # store.imports.claim: running ones whose worker has gone.
         Index("import_running_idx", "lease_until", postgresql_where=_running, sqlite_where=_running),
-        # store.imports.running_for: is a list still being filled.
+        # store.imports.is_running_for: is a list still being filled.
         Index("import_target_id_idx", "target_id", postgresql_where=_running, sqlite_where=_running),
     )
 
