@@ -108,6 +108,8 @@ class Directory:
         return row
 
     def _read(self, name: str) -> AnyRow | None:
+        if "\x00" in name:
+            return None  # PostgreSQL would not even compare it
         with reading(self.engine) as connection:
             return providers.named(connection, name)
 
@@ -120,7 +122,11 @@ def make_router(engine: Engine, ring: Callable[[], None]) -> APIRouter:
     router.add_event_handler("shutdown", inbox.close)
 
     async def receive(request: Request) -> Response:
-        provider = await directory.find(request.path_params["provider"])
+        try:
+            provider = await directory.find(request.path_params["provider"])
+        except SQLAlchemyError as error:
+            log.error("provider not looked up", error=type(error).__name__)
+            return _try_again()
         if provider is None or not is_token(provider, request.path_params["token"], datetime.now(UTC)):
             return Response("no such webhook", 404, media_type="text/plain")
         if not is_login(provider.callback_auth_hash, request.headers.get("authorization")):
@@ -137,12 +143,16 @@ def make_router(engine: Engine, ring: Callable[[], None]) -> APIRouter:
             await inbox.store(_row(provider, request, body))
         except SQLAlchemyError as error:
             log.error("event not stored", provider=provider.name, error=type(error).__name__)
-            return Response("not stored, try again", 503, {"Retry-After": "5"}, media_type="text/plain")
+            return _try_again()
         return Response("ok", media_type="text/plain")
 
     for path in ("/webhooks/{provider}/{token}", "/webhooks/{provider}/{token}/{rest:path}"):
         router.add_route(path, receive, methods=["GET", "POST"])
     return router
+
+
+def _try_again() -> Response:
+    return Response("not stored, try again", 503, {"Retry-After": "5"}, media_type="text/plain")
 
 
 def is_token(provider: AnyRow, token: str, now: datetime) -> bool:
@@ -182,7 +192,8 @@ async def read_body(request: Request) -> bytes | None:
 def _row(provider: AnyRow, request: Request, body: bytes) -> dict[str, Any]:
     raw = RawEvent(
         method=request.method,
-        path=request.path_params.get("rest", ""),
+        # PostgreSQL holds every character but NUL, which only nonsense carries.
+        path=request.path_params.get("rest", "").replace("\x00", "\ufffd"),
         query=request.url.query,
         content_type=request.headers.get("content-type", "")[:200],
         body=body,
