@@ -166,7 +166,7 @@ def configure(settings: Settings) -> None:
         library.propagate = True
     # One line per request tells nothing that the metrics do not, and its path may hold a number or a token.
     logging.getLogger("uvicorn.access").disabled = True
-    for name in ("httpx", "httpcore", "aiohttp", "sqlalchemy", "tornado.access", "amqp", "kombu"):
+    for name in ("alembic", "httpx", "httpcore", "aiohttp", "sqlalchemy", "tornado.access", "amqp", "kombu"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Two lines per doorbell tell nothing that Flower does not; a task that fails is logged all the same.
     for name in ("celery.worker.strategy", "celery.app.trace"):

@@ -46,6 +46,14 @@ def is_current(engine: Engine) -> bool:
     return current(engine) == head()
 
 
+def is_ahead(engine: Engine) -> bool:
+    """Whether the database is at a revision that this code does not know: newer code has upgraded it. Migrations
+    expand first and contract later, so code of the release before goes on working."""
+    revision = current(engine)
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return revision is not None and revision not in known
+
+
 def differences(engine: Engine) -> list[str]:
     """What the migrated schema and the models disagree on; empty when they agree."""
     with engine.connect() as connection:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from dialer.settings import Settings, get_settings
 
@@ -38,7 +38,7 @@ def make_app(settings: Settings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_default_queue="upkeep",
-        task_queues=[Queue(name) for name in QUEUES],
+        task_queues=[Queue(name, exchange=Exchange(name), routing_key=name) for name in QUEUES],
         task_create_missing_queues=False,
         task_soft_time_limit=SOFT_TIME_LIMIT,
         task_time_limit=TIME_LIMIT,

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from dialer.lifecycle import ATTEMPT_TRANSITIONS, AttemptState
-from dialer.store import tables
+from dialer.store import bulk, tables
 from dialer.store.tables import AnyRow, Move, Rows, attempt, in_states
 
 
@@ -22,7 +22,7 @@ class AttemptMove(Move[AttemptState]):
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert attempts. A second attempt of the same call and number violates the primary key: IntegrityError."""
-    connection.execute(attempt.insert(), rows)
+    bulk.insert(connection, attempt, rows)
 
 
 def lock(connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
@@ -78,14 +78,7 @@ def dials_since(
 
 def update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Set columns of locked attempts that stay in their state; every row names the same columns and `_id`."""
-    if rows:
-        columns = [name for name in rows[0] if name != "_id"]
-        connection.execute(
-            attempt.update()
-            .where(attempt.c.id == sa.bindparam("_id"))
-            .values({name: sa.bindparam(name) for name in columns}),
-            rows,
-        )
+    bulk.update(connection, attempt, rows)
 
 
 def of_call(connection: Connection, call_id: str) -> Rows:

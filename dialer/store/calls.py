@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from dialer.lifecycle import CALL_OPEN, CALL_TRANSITIONS, CallState
 from dialer.models.call import OCCUPYING
-from dialer.store import tables
+from dialer.store import bulk, tables
 from dialer.store.tables import AnyRow, Move, Rows, call, in_states
 
 
@@ -23,16 +23,15 @@ class CallMove(Move[CallState]):
 
 def add_for_campaign(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Insert calls of a campaign; the ids of those whose number the campaign had not taken yet."""
-    if not rows:
-        return set()
-    statement = (
-        tables.insert(connection, call)
-        .on_conflict_do_nothing(
-            index_elements=["campaign_id", "e164"], index_where=sa.text("campaign_id IS NOT NULL")
-        )
-        .returning(call.c.id)
+    added = bulk.insert(
+        connection,
+        call,
+        rows,
+        unless=["campaign_id", "e164"],
+        unless_where="campaign_id IS NOT NULL",
+        returning="id",
     )
-    return set(connection.execute(statement, rows).scalars())
+    return set(added)
 
 
 def lock_due(connection: Connection, campaign_id: str, now: datetime, limit: int) -> Rows:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
 from dialer.db import reading
+from dialer.store import bulk
 from dialer.store.tables import AnyRow, Rows, cdr
 
 #: Rows read in one transaction.
@@ -18,8 +19,7 @@ PAGE = 1000
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert CDRs. IntegrityError when an attempt has one already: its end was then counted twice."""
-    if rows:
-        connection.execute(cdr.insert(), rows)
+    bulk.insert(connection, cdr, rows)
 
 
 def update_settled(connection: Connection, attempt_id: str, values: Mapping[str, Any]) -> None:

@@ -9,17 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from dialer.models.base import states_in
 from dialer.models.event import EventState
-from dialer.store import tables
+from dialer.store import bulk
 from dialer.store.tables import Rows, event, in_states
+
+_NEW = states_in("event.state", frozenset({EventState.NEW}))
 
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Store raw events; one that was stored before is left as it is."""
-    connection.execute(
-        tables.insert(connection, event).on_conflict_do_nothing(index_elements=["provider_id", "dedupe_key"]),
-        rows,
-    )
+    bulk.insert(connection, event, rows, unless=["provider_id", "dedupe_key"])
 
 
 def claim(connection: Connection, limit: int) -> Rows:
@@ -43,15 +43,4 @@ def is_any_new(connection: Connection, received_before: datetime) -> bool:
 
 def mark(connection: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
     """Note what became of claimed events; each row is {"_id", "state", "attempt_id", "error"}."""
-    if rows:
-        connection.execute(
-            event.update()
-            .where(event.c.id == sa.bindparam("_id"), in_states(event, {EventState.NEW}))
-            .values(
-                state=sa.bindparam("state"),
-                attempt_id=sa.bindparam("attempt_id"),
-                error=sa.bindparam("error"),
-                consumed_at=now,
-            ),
-            rows,
-        )
+    bulk.update(connection, event, [{**row, "consumed_at": now} for row in rows], where=_NEW)

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from dialer.lifecycle import AttemptState, CallState, CampaignState
 from dialer.models import metadata
 from dialer.models.base import states_in
+from dialer.store import bulk
 
 account = metadata.tables["account"]
 attempt = metadata.tables["attempt"]
@@ -95,13 +96,8 @@ def _write(connection: Connection, table: Table, rows: Sequence[dict[str, Any]])
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         alike.setdefault(tuple(sorted(row)), []).append(row)
-    for names, batch in alike.items():
-        moved = connection.execute(
-            table.update()
-            .where(table.c.id == sa.bindparam("_id"), table.c.state == sa.bindparam("_from"))
-            .values({name: sa.bindparam(name) for name in names if not name.startswith("_")}),
-            batch,
-        ).rowcount
+    for batch in alike.values():
+        moved = bulk.update(connection, table, batch)
         if moved != len(batch):
             raise StaleStateError(
                 f"{len(batch) - moved} of {len(batch)} rows of {table.name} were moved by another"
@@ -110,18 +106,15 @@ def _write(connection: Connection, table: Table, rows: Sequence[dict[str, Any]])
 
 def record(connection: Connection, machine: str, moves: Sequence[Move[Any]], now: datetime) -> None:
     """Append the history of `moves`."""
-    if moves:
-        connection.execute(
-            history.insert(),
-            [
-                {
-                    "at": now,
-                    "machine": machine,
-                    "entity_id": one.id,
-                    "from_state": one.from_state.value,
-                    "to_state": one.to_state.value,
-                    "reason": one.reason,
-                }
-                for one in moves
-            ],
-        )
+    rows = [
+        {
+            "at": now,
+            "machine": machine,
+            "entity_id": one.id,
+            "from_state": one.from_state.value,
+            "to_state": one.to_state.value,
+            "reason": one.reason,
+        }
+        for one in moves
+    ]
+    bulk.insert(connection, history, rows)
