@@ -1,0 +1,1 @@
+"""Benchmarks: every figure a ratio, measured beside its reference in the same run. `make bench` runs them."""

@@ -1,0 +1,1 @@
+"""The reference of B1: what somebody would write with Celery, httpx and SQLModel on a first afternoon."""
