@@ -198,7 +198,9 @@ class Service:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                ours = process.environ().get("DIALER_HOME") == str(self.home)
+                # The embedded server writes its title over its environment.
+                in_title = str(socket_path(self.home)) in " ".join(process.cmdline())
+                ours = in_title or process.environ().get("DIALER_HOME") == str(self.home)
                 if ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found

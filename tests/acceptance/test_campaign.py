@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -15,8 +16,9 @@ from service import OwnRedis, Service, answers, wait_for
 from dialer.demo.people import on_dnd, people
 
 PEOPLE = people(150)
-NUMBERS = [person.number for person in PEOPLE]
 SUPPRESSED = [person.number for person in on_dnd(PEOPLE)]
+#: Ending of who is taken and never gets a reply, for which ten seconds have to be waited: on one backend only.
+SILENCE = "07"
 #: Endings: busy, no answer, congestion and rejected, which is BUSY in the words of the API.
 REPEATED = ("01", "02", "11", "16")
 #: HTTP 500, and refused as bad data.
@@ -26,48 +28,60 @@ HELD = ("05",)
 RETRIES = {"max_retries": "2", "retry_time": "1", "retry_on_statuses": "NOANSWER,BUSY,CONGESTION"}
 
 
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A campaign that was run."""
+
+    service: Service
+    campaign_id: str
+    contacts: list[str]
+
+    def checker(self) -> Checker:
+        """Its recorded histories."""
+        suppressed = [number for number in SUPPRESSED if number in self.contacts]
+        return Checker.of(self.service, self.campaign_id, self.contacts, suppressed)
+
+
 @pytest.fixture(scope="module", params=[EMBEDDED, SERVERS, RABBIT])
 def told(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, make_backend: MakeBackend
-) -> Iterator[tuple[Service, str]]:
-    """A service that has run a campaign to its end, and the campaign's id."""
+) -> Iterator[Story]:
+    """A service that has run a campaign to its end."""
+    contacts = [
+        person.number for person in PEOPLE if request.param == EMBEDDED or not person.number.endswith(SILENCE)
+    ]
     folder = tmp_path_factory.mktemp("story")
-    service = Service(folder / "service", make_backend(request.param, folder / "servers").settings)
+    servers = make_backend(request.param, folder / "servers").settings
+    service = Service(folder / "service", servers | {"DIALER_RECONCILE_AFTER": "3"})
     try:
         service.start_sandbox()
         service.start_up(flower=True)
         service.settle_in()
         dnd_list_id = service.import_dnd(SUPPRESSED)
-        list_id = service.import_contacts(NUMBERS)
+        list_id = service.import_contacts(contacts)
         campaign_id = service.start_campaign(list_id, dnd_list_id=dnd_list_id, **RETRIES)
         service.wait_finished(campaign_id)
-        yield service, campaign_id
+        yield Story(service, campaign_id, contacts)
     finally:
         service.close()  # fails when a process is left, or a log shows a number or a key
 
 
-def test_a_campaign_finishes_and_everything_adds_up(told: tuple[Service, str]) -> None:
-    service, campaign_id = told
-    checker = Checker.of(service, campaign_id, NUMBERS, SUPPRESSED)
-    checker.check()
-    assert all(row.dials <= 3 for row in checker.calls.values())
-    dialled = {f"+{line['to']}" for line in checker.requests}
-    assert dialled == set(NUMBERS) - set(SUPPRESSED)
+def test_a_campaign_finishes_and_everything_adds_up(told: Story) -> None:
+    told.checker().check()
 
 
-def test_everybody_is_rung_as_often_as_the_retries_say(told: tuple[Service, str]) -> None:
-    service, campaign_id = told
-    checker = Checker.of(service, campaign_id, NUMBERS, SUPPRESSED)
+def test_everybody_is_rung_as_often_as_the_retries_say(told: Story) -> None:
+    checker = told.checker()
     taken = Counter(f"+{line['to']}" for line in checker.requests if line["accepted"])
     asked = Counter(f"+{line['to']}" for line in checker.requests)
-    for number in set(NUMBERS) - set(SUPPRESSED):
+    for number in set(told.contacts) - set(SUPPRESSED):
         ending = number[-2:]
         assert taken[number] == (3 if ending in REPEATED else 0 if ending in NOT_TAKEN else 1), number
         assert asked[number] == (2 if ending in HELD else max(1, taken[number])), number
 
 
-def test_flower_shows_ids_only_and_only_to_who_has_the_login(told: tuple[Service, str]) -> None:
-    service, _ = told
+def test_flower_shows_ids_only_and_only_to_who_has_the_login(told: Story) -> None:
+    service = told.service
     assert answers(f"{service.flower_url}/api/tasks", 401)
     assert answers(f"{service.flower_url}/", 401)
     login = (service.home / "secrets" / "flower_auth").read_text().strip()
@@ -87,8 +101,8 @@ def test_flower_shows_ids_only_and_only_to_who_has_the_login(told: tuple[Service
     assert listening == ["127.0.0.1"]
 
 
-def test_it_says_that_it_is_alive_and_ready(told: tuple[Service, str]) -> None:
-    service, _ = told
+def test_it_says_that_it_is_alive_and_ready(told: Story) -> None:
+    service = told.service
     assert answers(f"{service.api_url}/healthz")
     assert answers(f"{service.api_url}/readyz")
 

@@ -31,8 +31,8 @@ pytestmark = pytest.mark.chaos
 Services = Callable[..., Service]
 BOTH = pytest.mark.parametrize("backend", [EMBEDDED, SERVERS])
 
-KINDS = ("pool process", "worker", "scheduler", "api", "up", "provider frozen")
-ROUNDS = 6
+KINDS = ("pool process", "worker", "scheduler", "api", "up", "provider frozen", "redis", "connections")
+ROUNDS = 5
 CAMPAIGNS = 5
 #: Requests that one pool process may have on their way (`DIALER_WORKER_IN_FLIGHT`).
 IN_FLIGHT = 100
@@ -64,6 +64,11 @@ class Chaos:
             self._kill_up()
         elif kind == "provider frozen":
             self._freeze_provider()
+        elif kind == "connections":
+            self._cut_connections()
+        elif kind == "redis" and self.service.redis is not None:
+            self.service.redis.stop()
+            self.service.redis.start()
         else:
             victims = list(self._victims(kind))
             if not victims:
@@ -73,7 +78,7 @@ class Chaos:
 
     def _victims(self, kind: str) -> Iterator[psutil.Process]:
         children = self.service.report().get("children", {})
-        names = {"scheduler": ["scheduler"], "api": ["api"]}.get(kind, ["calls", "results"])
+        names = [kind] if kind in ("scheduler", "api", "redis") else ["calls", "results"]
         for name in names:
             if name in children:
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -90,6 +95,16 @@ class Chaos:
             within=15,
         )
         service.launch_up(workers=2)
+
+    def _cut_connections(self) -> None:
+        """As when the database server is restarted. SQLite has no connections that could be cut."""
+        if "DIALER_DATABASE_URL" in self.service.env:
+            self.service.rows(
+                sa.text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
 
     def _freeze_provider(self) -> None:
         """Requests pile up on their way; some of their senders die before the answer."""
@@ -207,6 +222,27 @@ def test_an_emptied_redis_costs_seconds_and_no_call(
     checker.check()
     checker.check_each_accepted_once()
     tell(f"Redis was emptied {flushes} times")
+
+
+@pytest.mark.parametrize("backend", [SERVERS])
+def test_nothing_is_dialled_while_redis_is_away(make_service: Services, backend: str) -> None:
+    service = prepared(make_service, backend, reconcile_after=20)
+    assert service.redis is not None
+    contacts = numbers(3000)
+    campaign_id = service.start_campaign(service.import_contacts(contacts))
+    wait_for("the first calls are taken", lambda: service.accepted() > 50, every=0.01)
+    service.redis.stop()
+    stopped_at = time.time()
+    wait_for("it has been away for a while", lambda: time.time() > stopped_at + 10, every=0.2)
+    last = max(float(line["t"]) for line in service.requests())
+    assert service.accepted() < len(contacts), "it was through before Redis was stopped: nothing was shown"
+    assert last < stopped_at + 1  # what was granted before may still be on its way
+    service.redis.start()
+    service.wait_finished(campaign_id)
+    service.wait_heard()
+    checker = Checker.of(service, campaign_id, contacts)
+    checker.check()
+    checker.check_each_accepted_once()
 
 
 @BOTH
