@@ -26,11 +26,14 @@ from dialer.lifecycle import (
     CampaignState,
     Disposition,
 )
+from dialer.logs import get_logger
 from dialer.store import attempts, calls, campaigns, cdrs
 from dialer.store.attempts import AttemptMove
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import Deltas
 from dialer.store.tables import AnyRow
+
+log = get_logger(__name__)
 
 _OVER = frozenset({CampaignState.STOPPED, CampaignState.FINISHED})
 
@@ -334,7 +337,12 @@ def _parsed_policy(key: str, stored: Mapping[str, Any]) -> repeats.RepeatPolicy:
     if key not in _policies:
         if len(_policies) > 1000:
             _policies.clear()
-        _policies[key] = repeats.RepeatPolicy.parse(stored)
+        try:
+            _policies[key] = repeats.RepeatPolicy.parse(stored)
+        except repeats.RepeatPolicyError as error:
+            # Written by another version, say: whoever is not repeated is not rung too often either.
+            log.error("repeat policy cannot be read, so nothing is repeated", error=str(error))
+            _policies[key] = repeats.NO_REPEATS
     return _policies[key]
 
 

@@ -69,7 +69,7 @@ class Campaign(SQLModel, table=True):
     cursor: int = 0
     #: When the scheduler must look at it next; None: never again.
     wake_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    #: When it last got tokens: campaigns that share a provider take turns by it.
+    #: When it last had its turn: campaigns take turns by it. Who is kept from tokens by others keeps its place.
     served_at: datetime = Field(sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     started_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

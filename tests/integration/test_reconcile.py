@@ -145,3 +145,13 @@ def test_two_reconcilers_and_a_consumer_at_once_settle_each_attempt_once(world: 
     assert counts["FAILED"] == 30
     assert counts["UNKNOWN"] == 30
     world.check()
+
+
+def test_a_repeat_policy_that_cannot_be_read_repeats_nothing_and_holds_up_nobody(world: World) -> None:
+    odd = world.campaign(world.contact_list(people(2)), repeat_policy={"rules": {"BUSY": "often"}})
+    first, second = world.dial(world.release())
+    world.end([first], "busy")
+    world.clock.forward(timedelta(days=1).total_seconds())
+    assert world.settle() == 1
+    assert world.states(odd) == {"FAILED": 1, "UNKNOWN": 1}
+    assert world.attempt(second).state == AttemptState.UNKNOWN
