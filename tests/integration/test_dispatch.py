@@ -323,6 +323,30 @@ def test_a_reply_that_says_not_sent_cannot_undo_what_a_callback_has_shown(world:
     world.check()
 
 
+@pytest.mark.parametrize(
+    ("outcome", "values"),
+    [
+        (Outcome.PLACED, {}),
+        (Outcome.UNKNOWN, {}),
+        (Outcome.NOT_SENT, {}),
+        (Outcome.NOT_PROCESSED, {"retry_after": 5.0}),
+        (Outcome.REFUSED, {"refusal": Refusal.BAD_NUMBER}),
+        (Outcome.REFUSED, {"refusal": Refusal.PROVIDER}),
+    ],
+)
+def test_a_reply_that_is_written_twice_counts_once(
+    world: World, outcome: Outcome, values: dict[str, Any]
+) -> None:
+    """The first commit went through, but its worker saw the connection break and writes again."""
+    call_id = one_call(world, repeat_policy=repeating(2))
+    (placement,) = world.claim([call_id]).placements
+    world.answer([placement.submission.attempt_id], outcome, **values)
+    call, history = world.call(call_id), world.rows(t.history)
+    world.answer([placement.submission.attempt_id], outcome, **values)
+    assert (world.call(call_id), world.rows(t.history)) == (call, history)
+    world.check()
+
+
 def test_a_reply_that_the_database_cannot_hold_is_written_without_what_it_cannot_hold(world: World) -> None:
     call_id = one_call(world)
     (placement,) = world.claim([call_id]).placements

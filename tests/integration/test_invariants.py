@@ -118,6 +118,7 @@ class Nemesis(RuleBasedStateMachine):
     @rule(chance=seeds)
     def add_to_dnd(self, chance: random.Random) -> None:
         e164 = number(chance.randrange(self.contacts + 1))
+        self.world.clock.forward(0.001)
         self.world.forbid(e164)
         self.forbidden.setdefault(e164, self.world.clock.now)
         self.world.clock.forward(0.001)

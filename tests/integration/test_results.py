@@ -170,7 +170,7 @@ def outcome_of(world: World, attempt_id: str, campaign_id: str) -> tuple[Any, ..
         cdr.hangup_cause,
         cdr.duration,
         cdr.provider_reference,
-        world.counts(campaign_id),
+        sorted(world.counts(campaign_id).items()),
     )
 
 
