@@ -245,12 +245,11 @@ def test_nothing_is_dialled_while_redis_is_away(make_service: Services, backend:
     checker.check_each_accepted_once()
 
 
-@BOTH
 def test_six_hundred_calls_a_minute_are_kept_and_reached(
-    make_service: Services, backend: str, tell: Callable[[str], None]
+    make_service: Services, tell: Callable[[str], None]
 ) -> None:
-    service = prepared(make_service, backend, reconcile_after=20)
-    seconds = 155 if backend == EMBEDDED else 75
+    service = prepared(make_service, EMBEDDED, reconcile_after=20)
+    seconds = 155
     contacts = numbers(seconds * 10)
     service.start_campaign(service.import_contacts(contacts), calls_per_minute="600")
     wait_for("all are taken", lambda: service.accepted() == len(contacts), within=seconds * 1.3, every=1)
