@@ -22,7 +22,6 @@ from kombu.exceptions import OperationalError
 from service import OwnRedis, Service
 
 POSTGRES_URL = os.environ.get("DIALER_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/")
-REDIS_URL = os.environ.get("DIALER_TEST_REDIS_URL")
 RABBITMQ_URL = os.environ.get("DIALER_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 QUEUES = ("otp", "calls", "results", "upkeep")
 
@@ -54,14 +53,10 @@ def _make(name: str, folder: Path, cleanup: ExitStack) -> Backend:
     if name == EMBEDDED:
         return Backend(name, {})
     settings = {"DIALER_DATABASE_URL": cleanup.enter_context(_database())}
-    own = None
-    if REDIS_URL is not None and "chaos" not in str(folder):
-        settings["DIALER_REDIS_URL"] = REDIS_URL
-    else:
-        own = OwnRedis(folder / "redis")
-        own.start()
-        cleanup.callback(own.stop)
-        settings["DIALER_REDIS_URL"] = own.url
+    own = OwnRedis(folder / "redis")  # never a shared one: the tests stop and empty it
+    own.start()
+    cleanup.callback(own.stop)
+    settings["DIALER_REDIS_URL"] = own.url
     if name.endswith("rabbitmq"):
         settings["DIALER_BROKER_URL"] = cleanup.enter_context(_rabbitmq())
     return Backend(name, settings, own)

@@ -234,7 +234,7 @@ class Service:
 
     def told_secrets(self) -> list[str]:
         """Where a log shows a phone number, a key or a token."""
-        told = []
+        told: list[str] = []
         if not self.secrets:
             return told
         pattern = re.compile("|".join(map(re.escape, sorted(self.secrets, key=len, reverse=True))))
@@ -355,7 +355,7 @@ class Service:
             found = self.upstream.get("/api/get_campaign_details").json()["response"]["result"]
         except httpx.TransportError:
             return ""
-        return next(row["campaign_status"] for row in found if row["campaign_id"] == campaign_id)
+        return next(str(row["campaign_status"]) for row in found if row["campaign_id"] == campaign_id)
 
     def wait_finished(self, campaign_id: str, within: float = WITHIN) -> None:
         def finished() -> bool:

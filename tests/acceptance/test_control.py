@@ -102,7 +102,7 @@ def check_nothing_more_is_placed(service: Service, campaign_id: str, since: floa
 
 def has_ended(service: Service, campaign_id: str, contacts: list[str]) -> bool:
     progress = service.cli("campaign", "show", campaign_id, "--json")
-    return sum(progress["ended"].values()) == len(contacts)
+    return bool(sum(progress["ended"].values()) == len(contacts))
 
 
 def test_a_campaign_goes_on_after_sigterm_and_after_kill_9(service: Service) -> None:
