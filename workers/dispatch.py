@@ -16,13 +16,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
 from dialer import http, ids
 from dialer.calls import gate
 from dialer.calls.ledger import Ledger
-from dialer.campaigns.release import paces_of, window_of, zone_of
+from dialer.calls.window import known_zone
+from dialer.campaigns.release import paces_of, window_of
 from dialer.campaigns.template import Template, TemplateError
 from dialer.db import AWAY, utc_now, writing
 from dialer.lifecycle import AttemptState, CallState, CampaignState, Disposition
@@ -50,7 +52,7 @@ HTTP_DEADLINE = 10.0
 LEASE = timedelta(seconds=30)
 #: A claim older than this is given back instead of sent: the process was frozen, and a pause, a DND entry or a
 #: 429 may have come meanwhile.
-FRESH = 1.0
+FRESH = 0.5
 #: How long a doorbell waits for tokens or for a free place before it leaves its calls to the next doorbell.
 PATIENCE = 3.0
 #: Seconds that a claim waits for more places and a write for more replies, so that they come in batches.
@@ -397,7 +399,7 @@ class _Facts:
         if call.account_id in self._dials:
             self._dials[call.account_id].setdefault(call.e164, []).append(now)
 
-    def gate_input(self, call: AnyRow) -> gate.GateInput:
+    def gate_input(self, call: AnyRow, zone: ZoneInfo) -> gate.GateInput:
         campaign = self.campaigns.get(call.campaign_id or "")
         account = self.accounts[call.account_id]
         dials = self._dials.get(account.id, {}).get(call.e164, [])
@@ -410,7 +412,7 @@ class _Facts:
             campaign_state=CampaignState(campaign.state) if campaign is not None else None,
             campaign_end_at=campaign.end_at if campaign is not None else None,
             expires_at=call.expires_at,
-            zone=zone_of(call.time_zone),
+            zone=zone,
             window=window_of(campaign, account) if campaign is not None else None,
             dials_in_last_day=len(dials),
             frequency_cap=cap,
@@ -423,7 +425,12 @@ def _prepare(
 ) -> tuple[Adapter, Submission] | None:
     """What is to be sent for this call; None when it is not to be dialled now, which the ledger then knows."""
     campaign = facts.campaigns.get(call.campaign_id or "")
-    verdict = gate.check(facts.gate_input(call), now)
+    zone = known_zone(call.time_zone)
+    if zone is None:  # gone from this host's tz data: no guess at night
+        log.error("time zone not known", call_id=call.id, time_zone=call.time_zone)
+        ledger.wait(call, now + timedelta(hours=1), "time zone not known")
+        return None
+    verdict = gate.check(facts.gate_input(call, zone), now)
     provider = facts.providers.get(call.provider_id)
     if isinstance(verdict, gate.Suppress):
         ledger.suppress(call, campaign)
@@ -568,7 +575,7 @@ def _storable(text: str) -> str:
 
 def backoff(times: int, *, most: float) -> float:
     """Seconds to wait before the next try after `times` failures: doubling from one second, with jitter."""
-    return min(most, 2.0 ** (min(times, 16) - 1)) * random.uniform(0.7, 1.3)  # noqa: S311 - jitter
+    return min(most, 2.0 ** (min(times, 16) - 1) * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
 
 
 def _now() -> float:

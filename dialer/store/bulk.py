@@ -39,7 +39,6 @@ def insert(
     """
     if not rows:
         return []
-    names = tuple(rows[0])
     if connection.dialect.name == "sqlite":
         statement = sqlite.insert(table)
         if unless:
@@ -49,6 +48,10 @@ def insert(
             connection.execute(statement, list(rows))
             return []
         return list(connection.execute(statement.returning(table.c[returning]), list(rows)).scalars())
+    defaults = _defaults(table, tuple(rows[0]))
+    if defaults:
+        rows = [{**defaults, **row} for row in rows]
+    names = tuple(rows[0])
     sql = _insert_sql(table, names, tuple(unless), unless_where, returning)
     result = connection.exec_driver_sql(sql, _arrays(table, names, rows))
     return list(result.scalars()) if returning is not None else []
@@ -71,6 +74,18 @@ def update(connection: Connection, table: Table, rows: Sequence[Row], *, where: 
         columns: dict[str, Any] = {name: sa.bindparam(name) for name in names if name not in (KEY, STATE)}
         return connection.execute(statement.values(columns), list(rows)).rowcount
     return connection.exec_driver_sql(_update_sql(table, names, where), _arrays(table, names, rows)).rowcount
+
+
+@lru_cache(maxsize=256)
+def _defaults(table: Table, names: tuple[str, ...]) -> Row:
+    """The defaults of the columns that are not named."""
+    return {
+        column.name: column.default.arg
+        for column in table.columns
+        if column.name not in names
+        and isinstance(column.default, sa.ColumnDefault)
+        and column.default.is_scalar
+    }
 
 
 @lru_cache(maxsize=256)

@@ -100,6 +100,16 @@ def test_who_cannot_be_called_any_more_before_the_end_expires_when_claimed(world
     world.check()
 
 
+def test_a_zone_that_the_tz_data_lost_holds_back_its_own_call_and_no_other(world: World) -> None:
+    world.campaign(world.contact_list(people(2)))
+    lost, other = world.release()
+    with writing(world.engine) as connection:
+        connection.execute(t.call.update().where(t.call.c.id == lost).values(time_zone="Mars/Olympus"))
+    (placement,) = world.claim([lost, other]).placements
+    assert placement.call_id == other
+    assert (world.call(lost).state, world.call(lost).reason) == ("WAITING", "time zone not known")
+
+
 def test_a_disabled_account_dials_nothing(world: World) -> None:
     call_id = one_call(world)
     with writing(world.engine) as connection:
