@@ -36,7 +36,10 @@ KINDS: Mapping[str, str] = {
 
 MAX_REPLY = 1 << 20  # bytes of a reply that are read
 MAX_DETAIL = 300  # characters
-RETRY_AFTER_LEAST, RETRY_AFTER_MOST = 1.0, 3600.0  # seconds
+RETRY_AFTER_LEAST, RETRY_AFTER_MOST = 1.0, 24 * 3600.0  # seconds
+#: 4xx that say nothing about whether the request was acted on: timed out, in conflict (perhaps with itself, let
+#: through twice by a proxy), too early.
+UNCLEAR = frozenset({408, 409, 425})
 
 
 class Capability(StrEnum):
@@ -252,7 +255,7 @@ class Adapter(ABC):
             return Verdict(
                 Outcome.NOT_PROCESSED, retry_after=retry_after, detail="HTTP 429: too many requests"
             )
-        if status == 408 or not (200 <= status < 300 or 400 <= status < 500):
+        if status in UNCLEAR or not (200 <= status < 300 or 400 <= status < 500):
             return Verdict(Outcome.UNKNOWN, detail=f"HTTP {status}: nobody knows whether it was placed")
         return None
 
@@ -392,7 +395,7 @@ def make_adapter(config: ProviderConfig) -> Adapter:
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """`Retry-After` in seconds from `now` (aware), from seconds or an HTTP date (RFC 9110, 10.2.3); None when
-    absent or unreadable. Clamped to 1 s … 1 h: zero would hammer, years would silence a provider for good."""
+    absent or unreadable. Clamped to 1 s … 24 h: zero would hammer, years would silence a provider for good."""
     if value is None:
         return None
     value = value.strip()
@@ -411,7 +414,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 def refusal_by_status(status: int) -> Refusal:
     """Whose fault a 4xx is when its body does not say: a missing resource or right is the account's or the
-    base URL's, the rest is the request's."""
+    base URL's, the rest is the request's. Statuses of `UNCLEAR` are no refusals; `read_status` sees them first."""
     return Refusal.PROVIDER if status in (401, 402, 403, 404, 405, 407, 410) else Refusal.BAD_REQUEST
 
 

@@ -416,6 +416,8 @@ UNKNOWN_REPLIES = {
     "503 with Retry-After": http("503 Service Unavailable", b"", "Retry-After: 5\r\n"),
     "500 that says ok": said("ok", "500 Internal Server Error"),
     "408": http("408 Request Timeout"),
+    "409": http("409 Conflict"),
+    "425": http("425 Too Early"),
     "redirect": http("302 Found", b"", "Location: /elsewhere\r\n"),
     "nothing under 200": http("200 OK"),
     "garbage under 200": http("200 OK", b"\x00\xff\xfe garbage"),
@@ -499,7 +501,7 @@ def test_a_4xx_without_a_word_is_refused_by_its_status(status: str, refusal: Ref
         ("Retry-After: 7\r\n", 7.0),
         ("", None),
         ("Retry-After: soon\r\n", None),
-        ("Retry-After: 99999\r\n", 3600.0),
+        ("Retry-After: 99999\r\n", 86400.0),
     ],
 )
 def test_429_is_not_processed_and_says_how_long_to_wait(header: str, expected: float | None) -> None:
