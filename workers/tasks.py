@@ -18,6 +18,8 @@ log = get_logger(__name__)
 FEW, LINGER = 100, 0.03
 #: Seconds that a task works on before it leaves the rest to the next doorbell.
 STINT = 20.0
+#: … that an import does: results may wait in the same queue behind it, and must not wait long.
+IMPORT_STINT = 5.0
 
 
 @app.task(name="place_calls")
@@ -38,5 +40,5 @@ def consume_events() -> None:
 @app.task(name="run_import")
 def run_import(import_id: str) -> None:
     """Go on with an import; rings again when it is not done after one stint."""
-    if not imports.run_import(process.engine(), import_id, lambda: datetime.now(UTC), seconds=STINT):
+    if not imports.run_import(process.engine(), import_id, lambda: datetime.now(UTC), seconds=IMPORT_STINT):
         Doorbell(app).run_import(import_id)

@@ -78,18 +78,17 @@ def start_import(
         if get(connection, account.id, target_id) is None:
             raise NotFound(target_name, f"{target_name}: this account has no such list; check the id.")
     found = path if path is not None else uploads.find(settings, account.id, field_name, file_name)
-    size = uploads.size_of(found)
-    if size is None:
-        raise FieldError(field_name, f"{field_name}: {file_name[:80]!r} is no file that can be read.")
     try:
+        size = uploads.size_of(found)
+        if size is None:
+            raise FieldError(field_name, f"{field_name}: {file_name[:80]!r} is no file that can be read.")
         with found.open("rb") as file:
             dialect, offset, line = detect(file)
     except DialectError as error:
         raise FieldError(field_name, f"{field_name}: {error}") from None
-    except PermissionError:
-        raise FieldError(
-            field_name, f"{field_name}: {file_name[:80]!r} may not be read: mend the file's rights."
-        ) from None
+    except OSError as error:
+        why = _why_unreadable(error)
+        raise FieldError(field_name, f"{field_name}: {file_name[:80]!r} {why}.") from None
     row = {
         "id": ids.import_id(),
         "account_id": account.id,
@@ -135,12 +134,11 @@ def run_chunk(
     try:
         batch = _read(seen, rows)
     except DialectError as error:
-        with writing(engine) as connection:
-            held = imports.lock(connection, import_id)
-            if held is not None and held.state == ImportState.RUNNING and held.offset == seen.offset:
-                values = {"state": ImportState.FAILED.value, "error": str(error), "ended_at": now}
-                imports.update(connection, import_id, **values)
-        return True
+        return _fail(engine, seen, str(error), now)
+    except OSError as error:
+        # Whatever is wrong with the file, an import that runs for ever would keep its list's campaigns from finishing.
+        sentence = f"{seen.file_name} {_why_unreadable(error)}, then import it anew: what was read stays."
+        return _fail(engine, seen, sentence, now)
     with writing(engine) as connection:
         held = imports.lock(connection, import_id)
         if held is None or held.state != ImportState.RUNNING:
@@ -149,6 +147,26 @@ def run_chunk(
             return False
         _write(connection, held, batch, now, timedelta(seconds=seconds))
     return batch.at_end
+
+
+def _fail(engine: Engine, seen: AnyRow, sentence: str, now: datetime) -> bool:
+    """End an import that cannot go on, unless another worker has moved it on; whether it is over."""
+    with writing(engine) as connection:
+        held = imports.lock(connection, seen.id)
+        if held is None or held.state != ImportState.RUNNING:
+            return True
+        if held.offset != seen.offset:
+            return False
+        values = {"state": ImportState.FAILED.value, "error": sentence, "ended_at": now}
+        imports.update(connection, seen.id, **values)
+    return True
+
+
+def _why_unreadable(error: OSError) -> str:
+    """Why a file cannot be read, and what mends it; its path is nobody's business but the operator's."""
+    if isinstance(error, PermissionError):
+        return "may not be read: mend the file's rights"
+    return f"cannot be read ({error.strerror or type(error).__name__}): see to the file and its disk"
 
 
 def claim(connection: Connection, now: datetime, limit: int = MOST_CLAIMED) -> list[str]:

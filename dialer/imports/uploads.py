@@ -1,4 +1,4 @@
-"""Where uploaded files lie: an account's own folder below `DIALER_UPLOADS`, then that folder itself."""
+"""Where uploaded files lie: an account's own folder below `DIALER_UPLOADS`; in development that folder itself, too."""
 
 from __future__ import annotations
 
@@ -27,14 +27,27 @@ def find(settings: Settings, account_id: str, field: str, name: str) -> Path:
             field, f"{field} must be a file's name without folders: put the file into the uploads folder."
         )
     uploads = Path(settings.uploads).resolve()
-    for folder in (uploads / account_id, uploads):
-        found = (folder / name).resolve()
-        # A link may lead to another name in the folder, not out of it.
-        if found.parent == folder and found.is_file():
-            return found
+    own = uploads / account_id
+    if (found := _in_folder(own, name)) is not None:
+        return found
+    # A file that lies in no account's folder could be read by all of them.
+    if settings.is_production:
+        raise FieldError(
+            field,
+            f"{field}: there is no file {name[:80]!r} in this account's own folder; put it into the folder "
+            f"{account_id} of the uploads folder.",
+        )
+    if (found := _in_folder(uploads, name)) is not None:
+        return found
     raise FieldError(
         field, f"{field}: there is no file {name[:80]!r} in the uploads folder; upload it first."
     )
+
+
+def _in_folder(folder: Path, name: str) -> Path | None:
+    found = (folder / name).resolve()
+    # A link may lead to another name in the folder, not out of it.
+    return found if found.parent == folder and found.is_file() else None
 
 
 def size_of(path: Path) -> int | None:

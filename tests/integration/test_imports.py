@@ -18,12 +18,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis import Redis
 from sqlalchemy import Connection, Engine, event
 
 from dialer import accounts
 from dialer.db import make_engine, reading, writing
 from dialer.errors import FieldError, NotFound
 from dialer.imports import claim, run_chunk, run_import, start_import
+from dialer.imports.uploads import find
 from dialer.models import ImportKind
 from dialer.settings import Settings, SettingsError
 from dialer.store import accounts as accounts_store
@@ -40,6 +42,13 @@ from dialer.db import make_engine
 from dialer.imports import run_import
 clock = lambda: datetime.now(UTC)
 run_import(make_engine(sys.argv[1]), sys.argv[2], clock, seconds=600, rows=3)
+"""
+
+TASK = """
+import sys
+from workers import tasks
+tasks.IMPORT_STINT = 0.0  # a stint that is over after its first batch
+tasks.run_import(sys.argv[1])
 """
 
 
@@ -262,6 +271,83 @@ def test_a_file_that_changes_on_the_way_ends_its_import(desk: Desk, change: str)
     assert change in failed.error or "changed" in failed.error
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "loop.csv",  # a link to itself
+        pytest.param(
+            "closed/a.csv", marks=pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+        ),
+        "n" * 300,
+    ],
+)
+def test_a_file_that_cannot_be_read_any_more_ends_its_import(desk: Desk, place: str, tmp_path: Path) -> None:
+    begun = desk.begin(f"phone\n{number(1)}\n{number(2)}\n")
+    assert not run_chunk(desk.engine, begun.id, now=NOW, rows=1)
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    (tmp_path / "closed").mkdir(mode=0)
+    with writing(desk.engine) as connection:
+        imports.update(connection, begun.id, path=str(tmp_path / place))
+    assert run_chunk(desk.engine, begun.id, now=NOW, rows=1)
+    failed = desk.state(begun)
+    assert (failed.state, failed.accepted, failed.ended_at) == ("FAILED", 1, NOW)
+    assert failed.error.startswith("CONTACTS.csv ")
+    assert failed.error.endswith(", then import it anew: what was read stays.")
+    assert str(tmp_path) not in failed.error
+    with reading(desk.engine) as connection:
+        assert not imports.is_running_for(connection, begun.target_id)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file whose disk cannot be read")
+def test_a_disk_that_fails_on_the_way_ends_its_import(desk: Desk) -> None:
+    begun = desk.begin(f"phone\n{number(1)}\n")
+    with writing(desk.engine) as connection:
+        imports.update(connection, begun.id, path="/proc/self/mem", size=0)
+    assert run_chunk(desk.engine, begun.id, now=NOW)
+    failed = desk.state(begun)
+    assert failed.state == "FAILED"
+    assert "cannot be read (Input/output error)" in failed.error
+
+
+def test_a_file_that_cannot_be_opened_is_refused_before_it_begins(desk: Desk, tmp_path: Path) -> None:
+    loop = tmp_path / "loop.csv"
+    loop.symlink_to(loop)
+    with pytest.raises(FieldError, match=r"csv_name: 'loop\.csv' cannot be read \("):
+        start_import(
+            desk.engine,
+            desk.account,
+            ImportKind.CONTACTS,
+            desk.new_list(),
+            loop.name,
+            desk.settings,
+            NOW,
+            path=loop,
+        )
+
+
+# Where the file lies
+
+
+@pytest.mark.parametrize("env", ["development", "production"])
+def test_in_production_only_the_accounts_own_folder_is_read(desk: Desk, env: str) -> None:
+    strict = desk.settings.model_copy(update={"env": env})
+    uploads = Path(strict.uploads)
+    (uploads / desk.account.id).mkdir()
+    (uploads / desk.account.id / "own.csv").write_text("phone\n")
+    (uploads / "shared.csv").write_text("phone\n")
+    own = find(strict, desk.account.id, "csv_name", "own.csv")
+    assert own == (uploads / desk.account.id / "own.csv").resolve()
+    if env == "development":
+        assert find(strict, desk.account.id, "csv_name", "shared.csv") == (uploads / "shared.csv").resolve()
+        return
+    with pytest.raises(FieldError) as refused:
+        find(strict, desk.account.id, "csv_name", "shared.csv")
+    assert str(refused.value) == (
+        "csv_name: there is no file 'shared.csv' in this account's own folder; "
+        f"put it into the folder {desk.account.id} of the uploads folder."
+    )
+
+
 # Who works on it
 
 
@@ -328,6 +414,22 @@ def test_what_dies_before_its_commit_has_written_nothing(desk: Desk) -> None:
         event.remove(desk.engine, "commit", die)
     assert writes > 10
     assert desk.outcome(broken) == desk.outcome(through)
+
+
+def test_a_task_leaves_its_worker_to_others_after_its_stint(desk: Desk, redis_server: str) -> None:
+    begun = desk.begin("phone\n" + "".join(f"{number(index)}\n" for index in range(2500)))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "DIALER_HOME": str(desk.settings.home),
+        "DIALER_DATABASE_URL": desk.engine.url.render_as_string(hide_password=False),
+        "DIALER_REDIS_URL": redis_server,
+        "DIALER_BROKER_URL": redis_server,
+    }
+    subprocess.run([sys.executable, "-c", TASK, begun.id], env=environment, check=True, timeout=WITHIN)
+    assert (desk.state(begun).state, desk.state(begun).accepted) == ("RUNNING", 2000)
+    with Redis.from_url(redis_server) as client:
+        assert client.llen("upkeep") == 1, "it has rung for the rest"
 
 
 def test_killed_without_warning_it_loses_and_doubles_nothing(desk: Desk) -> None:
