@@ -18,8 +18,13 @@ _NEW = states_in("event.state", frozenset({EventState.NEW}))
 
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Store raw events; one that was stored before is left as it is."""
-    bulk.insert(connection, event, rows, unless=["provider_id", "dedupe_key"])
+    """Store raw events; one that was stored before is left as it is.
+
+    They go in in the order of their keys, so that of two processes that store the same events one waits for the other,
+    and never each for the other.
+    """
+    in_order = sorted(rows, key=lambda row: (row["provider_id"], row["dedupe_key"]))
+    bulk.insert(connection, event, in_order, unless=["provider_id", "dedupe_key"])
 
 
 def claim(connection: Connection, limit: int) -> Rows:

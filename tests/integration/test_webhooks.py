@@ -20,6 +20,7 @@ from world import World, people
 from dialer.api import webhooks
 from dialer.api.webhooks import LARGEST_BODY, make_router
 from dialer.db import writing
+from dialer.store import events
 from dialer.store import tables as t
 
 
@@ -148,6 +149,29 @@ def test_many_at_once_are_each_answered_after_their_own_commit(world: World, cli
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(send, range(60)))
     assert len(world.rows(t.event)) == 60
+
+
+def test_the_same_events_are_stored_in_the_same_order_by_everybody(world: World) -> None:
+    """Else two processes that store one group each, with the same events in it, would wait for each other."""
+    other = world.provider()
+    keys = [(provider, key) for provider in (world.provider_id, other) for key in ("b", "c", "a")]
+    row = {
+        "state": "NEW",
+        "method": "GET",
+        "path": "",
+        "query": "",
+        "content_type": "",
+        "body": b"",
+        "error": "",
+    }
+    rows = [
+        {**row, "provider_id": provider, "dedupe_key": key, "received_at": world.clock.now}
+        for provider, key in keys
+    ]
+    with writing(world.engine) as connection:
+        events.add(connection, rows[3:] + rows[:3])
+    stored = sorted(world.rows(t.event), key=lambda one: one.id)
+    assert [(one.provider_id, one.dedupe_key) for one in stored] == sorted(keys)
 
 
 def test_when_the_database_refuses_the_callback_is_to_be_sent_again(
