@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import Engine
 from world import World, in_threads, people, repeating
 
+from dialer.db import writing
 from dialer.lifecycle import AttemptState, CallState
 from dialer.providers.base import Outcome
 from dialer.store import tables as t
 from workers.dispatch import LEASE
+from workers.reconcile import LATER
 
 
 @pytest.fixture
@@ -144,6 +148,58 @@ def test_two_reconcilers_and_a_consumer_at_once_settle_each_attempt_once(world: 
     counts = world.counts(campaign)
     assert counts["FAILED"] == 30
     assert counts["UNKNOWN"] == 30
+    world.check()
+
+
+@contextlib.contextmanager
+def unmovable(world: World, attempt_id: str) -> Iterator[None]:
+    """Whatever the reason: this attempt cannot be written as UNKNOWN."""
+    if world.engine.dialect.name == "sqlite":
+        made = (
+            f"CREATE TRIGGER odd_one BEFORE UPDATE ON attempt WHEN NEW.id = '{attempt_id}' AND NEW.state = 'UNKNOWN' "
+            "BEGIN SELECT RAISE(ABORT, 'odd'); END"
+        )
+        undone = "DROP TRIGGER odd_one"
+    else:
+        made = (
+            f"ALTER TABLE attempt ADD CONSTRAINT odd_one CHECK (id <> '{attempt_id}' OR state <> 'UNKNOWN')"
+        )
+        undone = "ALTER TABLE attempt DROP CONSTRAINT odd_one"
+    with writing(world.engine) as connection:
+        connection.execute(sa.text(made))
+    yield
+    with writing(world.engine) as connection:
+        connection.execute(sa.text(undone))
+
+
+def test_an_attempt_that_cannot_be_given_up_holds_up_nobody_and_is_tried_again_later(world: World) -> None:
+    world.campaign(world.contact_list(people(3)))
+    odd, *others = [one.submission.attempt_id for one in world.claim(world.release()).placements]
+    world.clock.forward(LEASE.total_seconds() + 1)
+    with unmovable(world, odd):
+        assert world.reap() == 3
+        assert world.attempt(odd).state == AttemptState.SUBMITTING
+        assert {world.attempt(one).state for one in others} == {AttemptState.UNKNOWN}
+        world.check()
+        assert world.reap() == 0, "not again each second"
+    world.clock.forward(LATER.total_seconds() + 1)
+    assert world.reap() == 1
+    assert world.attempt(odd).state == AttemptState.UNKNOWN
+    world.check()
+
+
+def test_an_attempt_that_cannot_be_settled_holds_up_nobody_and_is_tried_again_later(world: World) -> None:
+    campaign = world.campaign(world.contact_list(people(3)))
+    odd, *_ = world.dial(world.release())
+    world.clock.forward(timedelta(days=1).total_seconds())
+    with unmovable(world, odd):
+        assert world.settle() == 3
+        assert world.states(campaign) == {"IN_PROGRESS": 1, "UNKNOWN": 2}
+        world.check()
+        assert world.settle() == 0, "not again each second"
+    world.clock.forward(LATER.total_seconds() + 1)
+    assert world.settle() == 1
+    assert world.states(campaign) == {"UNKNOWN": 3}
     world.check()
 
 
