@@ -14,11 +14,21 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event, exc, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 #: The database is away or busy (a lost connection, a deadlock, no free connection): the same transaction may succeed
 #: later. Any other error of SQLAlchemy lies in the statement or its values and comes again each time.
-AWAY = (OperationalError, InterfaceError, exc.TimeoutError)
+AWAY = (OperationalError, InterfaceError, InternalError, exc.TimeoutError)
+#: A connection that is dead, and a transaction that waits or idles too long, is given up: else one lost packet or one
+#: frozen process stops everybody for hours. Seconds, and milliseconds for `tcp_user_timeout`.
+POSTGRES = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=30s",
+}
 #: How long a SQLite writer waits for its turn, in seconds.
 SQLITE_BUSY_TIMEOUT = 30
 
@@ -36,6 +46,7 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
         max_overflow=10,
         pool_pre_ping=True,
         pool_timeout=10,
+        connect_args={name: value for name, value in POSTGRES.items() if name not in parsed.query},
         hide_parameters=True,  # an error's text must not show numbers and messages
     )
 

@@ -8,7 +8,7 @@ the wire. Exception names do not: the transport reports a reset after the reques
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -42,6 +42,12 @@ class Trace:
 
     sent: bool = False
     connected: bool = False
+    #: Asked when the connection is there, in the moment before the first byte: connecting may have taken seconds.
+    may_send: Callable[[], bool] | None = None
+
+
+class WithheldError(RuntimeError):
+    """The request's owner did not want it sent any more; it was stopped before the first byte."""
 
 
 class SentTwiceError(RuntimeError):
@@ -114,6 +120,8 @@ def _trace_config() -> aiohttp.TraceConfig:
         if context.trace.sent:
             # aiohttp sends GET and PUT again when a reused connection breaks; here a GET may place a call.
             raise SentTwiceError("the transport tried to send a request twice")
+        if context.trace.may_send is not None and not context.trace.may_send():
+            raise WithheldError("the request was withheld")
         context.trace.sent = True
 
     config = aiohttp.TraceConfig()

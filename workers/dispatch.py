@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -24,7 +26,7 @@ from dialer import http, ids
 from dialer.calls import gate
 from dialer.calls.ledger import Ledger
 from dialer.calls.window import known_zone
-from dialer.campaigns.release import paces_of, window_of
+from dialer.campaigns.release import LOST_ZONE, paces_of, window_of
 from dialer.campaigns.template import Template, TemplateError
 from dialer.db import AWAY, utc_now, writing
 from dialer.lifecycle import AttemptState, CallState, CampaignState, Disposition
@@ -53,10 +55,16 @@ LEASE = timedelta(seconds=30)
 #: A claim older than this is given back instead of sent: the process was frozen, and a pause, a DND entry or a
 #: 429 may have come meanwhile.
 FRESH = 0.5
+#: How long a provider that was not reached is left alone at most.
+LONGEST_REST = timedelta(seconds=60)
+#: Seconds by which a hold must be longer than the one that stands to be told to the other processes.
+SAME_WAVE = 0.2
 #: How long a doorbell waits for tokens or for a free place before it leaves its calls to the next doorbell.
 PATIENCE = 3.0
 #: Seconds that a claim waits for more places and a write for more replies, so that they come in batches.
 LINGER = 0.02
+#: … and for a provider that has all the requests in flight that it may, and answers none.
+CROWDED_PATIENCE = 0.5
 #: How long replies are tried to be written before the lease makes their attempts UNKNOWN.
 WRITE_PATIENCE = 20.0
 
@@ -76,11 +84,13 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim brought: attempts to send, calls that found no token, and seconds until one is there."""
+    """What a claim brought: attempts to send, calls that found no token, seconds until one is there, and calls whose
+    provider has as many in flight as it may."""
 
-    placements: tuple[Placement, ...]
-    refused: tuple[str, ...]
-    wait: float
+    placements: tuple[Placement, ...] = ()
+    refused: tuple[str, ...] = ()
+    wait: float = 0.0
+    crowded: tuple[str, ...] = ()
 
 
 class Dispatcher:
@@ -100,7 +110,10 @@ class Dispatcher:
         self._adapters = adapters
         self._clock = clock
         self._in_flight = in_flight
-        self._places = threading.Semaphore(in_flight)
+        # Some places more than one provider may take.
+        self._all_places = in_flight + max(1, in_flight // 4)
+        self._places = threading.Semaphore(self._all_places)
+        self._in_flight_to: Counter[str] = Counter()
         self._held: dict[str, float] = {}
         self._strikes: dict[str, int] = {}
         # asyncio itself holds tasks only weakly.
@@ -119,32 +132,39 @@ class Dispatcher:
         """
         pending = list(call_ids)
         placed = 0
-        give_up = time.monotonic() + PATIENCE
+        moved_at = time.monotonic()
+        give_up = moved_at + PATIENCE
         while pending and time.monotonic() < give_up:
             free = self._reserve(len(pending), give_up)
-            claim = Claim((), (), 0.0)
+            claim = Claim()
             try:
                 if free:
                     claim = self._claim(pending[:free])
             finally:
                 self._give_back(free - len(claim.placements))
+            self._in_flight_to.update(placement.provider_id for placement in claim.placements)
             self._send_all(claim.placements)
             placed += len(claim.placements)
-            pending = [*claim.refused, *pending[free:]]
-            if claim.refused and pending:
-                time.sleep(max(0.0, min(claim.wait, give_up - time.monotonic())))
+            pending = [*claim.refused, *claim.crowded, *pending[free:]]
+            if claim.placements:
+                moved_at = time.monotonic()
+            elif claim.crowded and time.monotonic() > moved_at + CROWDED_PATIENCE:
+                break  # it hangs: calls of other providers must not wait behind its own
+            if claim.refused or claim.crowded:
+                wait = max(claim.wait if claim.refused else 0.0, LINGER)
+                time.sleep(max(0.0, min(wait, give_up - time.monotonic())))
         return placed
 
     def drain(self, timeout: float) -> bool:
         """Wait until everything in flight is answered and written; False when `timeout` seconds were not enough."""
         until = time.monotonic() + timeout
         taken = 0
-        for _ in range(self._in_flight):
+        for _ in range(self._all_places):
             if not self._places.acquire(timeout=max(0.0, until - time.monotonic())):
                 break
             taken += 1
         self._give_back(taken)
-        return taken == self._in_flight
+        return taken == self._all_places
 
     def close(self) -> None:
         """Stop the loop; call after `drain`."""
@@ -172,14 +192,23 @@ class Dispatcher:
             self._places.release(places)
 
     def _claim(self, call_ids: Sequence[str]) -> Claim:
+        claimed_at = _now()  # before anything is read that could be out of date when a frozen process wakes
         with writing(self._engine) as connection:
-            return claim(connection, self._limiter, self._adapters, call_ids, self._clock(connection))
+            now = self._clock(connection)
+            room = self._room_of
+            return claim(
+                connection, self._limiter, self._adapters, call_ids, now, room=room, claimed_at=claimed_at
+            )
+
+    def _room_of(self, provider_id: str) -> int:
+        """How many more requests may be in flight to one provider: one that hangs must not take every place."""
+        return self._in_flight - self._in_flight_to[provider_id]
 
     # --- on the loop's thread -------------------------------------------------------------------------------
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._client = http.make_client(self._in_flight)
+        self._client = http.make_client(self._all_places)
         self._replies: asyncio.Queue[tuple[Placement, SubmitResult]] = asyncio.Queue()
         self._writer = self._loop.create_task(self._write_replies())
         self._ready.set()
@@ -205,9 +234,12 @@ class Dispatcher:
     async def _send(self, placement: Placement) -> None:
         result = self._why_not(placement)
         if result is None:
+            trace = http.Trace(may_send=lambda: self._why_not(placement) is None)
             result = await submit(
-                self._client, placement.adapter, placement.submission, timeout=HTTP_DEADLINE
+                self._client, placement.adapter, placement.submission, timeout=HTTP_DEADLINE, trace=trace
             )
+            if result.outcome is Outcome.NOT_SENT and trace.connected:
+                result = self._why_not(placement) or result
         if result.outcome is Outcome.NOT_PROCESSED:
             result = await self._hold(placement, result)
         elif result.outcome is Outcome.PLACED:
@@ -217,7 +249,9 @@ class Dispatcher:
     def _why_not(self, placement: Placement) -> SubmitResult | None:
         attempt_id = placement.submission.attempt_id
         if _now() - placement.claimed_at > FRESH:
-            return SubmitResult(attempt_id, Outcome.NOT_SENT, detail="given back: claimed too long ago")
+            return SubmitResult(
+                attempt_id, Outcome.NOT_SENT, retry_after=0.0, detail="given back: claimed too long ago"
+            )
         held = self._held.get(placement.provider_id, 0.0) - _now()
         if held > 0:
             return SubmitResult(
@@ -228,19 +262,26 @@ class Dispatcher:
     async def _hold(self, placement: Placement, result: SubmitResult) -> SubmitResult:
         """After a 429 nobody calls the provider until its time is over: not here, and in no other process."""
         provider_id = placement.provider_id
+        left = self._held.get(provider_id, 0.0) - _now()
         seconds = result.retry_after
-        if seconds is None:
+        if seconds is None and left > 0:
+            seconds = left  # all that were in flight get a 429; together they are one strike
+        elif seconds is None:
             strikes = self._strikes[provider_id] = self._strikes.get(provider_id, 0) + 1
             seconds = backoff(strikes, most=60.0)
-        self._held[provider_id] = max(self._held.get(provider_id, 0.0), _now() + seconds)
+        if seconds > left + SAME_WAVE:
+            self._held[provider_id] = _now() + seconds
+            await self._share_hold(provider_id, seconds)
+        return SubmitResult(
+            result.attempt_id, result.outcome, retry_after=seconds, detail=result.detail or "HTTP 429"
+        )
+
+    async def _share_hold(self, provider_id: str, seconds: float) -> None:
         try:
             await asyncio.to_thread(self._limiter.hold, provider_id, seconds)
         except Exception as error:  # noqa: BLE001 - without Redis nothing is granted anyway; the row holds it too
             log.warning("hold not shared", provider_id=provider_id, error=type(error).__name__)
         log.info("provider held", provider_id=provider_id, seconds=round(seconds, 3))
-        return SubmitResult(
-            result.attempt_id, result.outcome, retry_after=seconds, detail=result.detail or "HTTP 429"
-        )
 
     async def _write_replies(self) -> None:
         """Write what came back, in groups: a transaction costs much the same for one reply as for a hundred."""
@@ -253,6 +294,7 @@ class Dispatcher:
             try:
                 await self._write_group(group)
             finally:
+                self._in_flight_to.subtract(placement.provider_id for placement, _ in group)
                 self._give_back(len(group))
 
     async def _write_group(self, group: Sequence[tuple[Placement, SubmitResult]]) -> None:
@@ -317,16 +359,19 @@ def claim(
     adapters: AdapterCache,
     call_ids: Sequence[str],
     now: datetime,
+    *,
+    room: Callable[[str], int] = lambda _: sys.maxsize,
+    claimed_at: float | None = None,
 ) -> Claim:
     """Claim those of the calls that are released and may be dialled at `now`; must be committed before sending.
 
     In the same transaction: what is on a DND list ends suppressed, what must wait goes back to wait, what has run out
     of time ends, the pace grants its tokens, and the attempts are written as SUBMITTING.
     """
-    claimed_at = _now()  # before anything is read that could be out of date when a frozen process wakes
+    claimed_at = _now() if claimed_at is None else claimed_at
     released = calls.lock_released(connection, call_ids)
     if not released:
-        return Claim((), (), 0.0)
+        return Claim()
     facts = _Facts(connection, released, now)
     ledger = Ledger(now)
     ready: dict[tuple[str | None, str], list[tuple[AnyRow, Adapter, Submission]]] = {}
@@ -337,13 +382,19 @@ def claim(
             facts.note_dial(call, now)
     placements: list[Placement] = []
     refused: list[str] = []
+    crowded: list[str] = []
     rows = []
     wait = 0.0
-    for (campaign_id, provider_id), batch in ready.items():
+    for (campaign_id, provider_id), prepared_calls in ready.items():
         provider = facts.providers[provider_id]
         paces = paces_of(
-            facts.campaigns.get(campaign_id or ""), facts.accounts[batch[0][0].account_id], provider
+            facts.campaigns.get(campaign_id or ""), facts.accounts[prepared_calls[0][0].account_id], provider
         )
+        free = max(0, room(provider_id))
+        batch = prepared_calls[:free]
+        crowded += [call.id for call, _, _ in prepared_calls[free:]]
+        if not batch:
+            continue
         grant = limiter.take(Stage.SEND, provider_id, paces, len(batch))
         for call, adapter, submission in batch[: grant.calls]:
             ledger.dial(call, call.dials + 1)
@@ -358,7 +409,7 @@ def claim(
     if rows:
         attempts.add(connection, rows)
     ledger.write(connection)
-    return Claim(tuple(placements), tuple(refused), wait)
+    return Claim(tuple(placements), tuple(refused), wait, tuple(crowded))
 
 
 class _Facts:
@@ -428,7 +479,7 @@ def _prepare(
     zone = known_zone(call.time_zone)
     if zone is None:  # gone from this host's tz data: no guess at night
         log.error("time zone not known", call_id=call.id, time_zone=call.time_zone)
-        ledger.wait(call, now + timedelta(hours=1), "time zone not known")
+        ledger.wait(call, now + LOST_ZONE, "time zone not known")
         return None
     verdict = gate.check(facts.gate_input(call, zone), now)
     provider = facts.providers.get(call.provider_id)
@@ -521,15 +572,29 @@ def write(connection: Connection, results: Sequence[SubmitResult], now: datetime
     ledger = Ledger(now)
     holds: dict[str, datetime] = {}
     pauses: dict[str, str] = {}
+    unreached: dict[str, datetime] = {}
+    reached: set[str] = set()
     for attempt_id, attempt in locked.items():
         result = by_attempt[attempt_id]
         call = their_calls[attempt.call_id]
+        backs_off = result.outcome is Outcome.NOT_SENT and result.retry_after is None
         if result.outcome is Outcome.NOT_PROCESSED:
             until = now + timedelta(seconds=result.retry_after or 1.0)
             holds[attempt.provider_id] = max(until, holds.get(attempt.provider_id, until))
         elif result.refusal is Refusal.PROVIDER:
             pauses[attempt.provider_id] = _storable(result.detail) or "refused for its own reasons"
-        _note(ledger, attempt, call, their_campaigns.get(attempt.campaign_id or ""), result, now)
+        elif backs_off:
+            result = replace(result, retry_after=backoff(call.unsent + 1, most=300.0))
+            until = now + timedelta(seconds=result.retry_after or 0.0)
+            unreached[attempt.provider_id] = min(until, unreached.get(attempt.provider_id, until))
+        else:
+            reached.add(attempt.provider_id)
+        campaign = their_campaigns.get(attempt.campaign_id or "")
+        _note(ledger, attempt, call, campaign, result, now, backs_off=backs_off)
+    # A provider that none of them reached is left alone for a while, longer each time, and others carry its calls.
+    for provider_id in sorted(unreached.keys() - reached - holds.keys()):
+        log.warning("provider not reached", provider_id=provider_id)
+        holds[provider_id] = min(unreached[provider_id], now + LONGEST_REST)
     # In the order of their ids, so that two writers never wait for each other.
     for provider_id in sorted({*holds, *pauses}):
         if provider_id in holds:
@@ -547,15 +612,16 @@ def _note(
     campaign: AnyRow | None,
     result: SubmitResult,
     now: datetime,
+    *,
+    backs_off: bool,
 ) -> None:
     """One reply, by its outcome class (docs/providers.md, outcomes)."""
     detail = _storable(result.detail)
     if result.outcome is Outcome.PLACED:
         ledger.placed(attempt, call, _storable(result.provider_reference or "") or None, detail)
     elif result.outcome is Outcome.NOT_SENT:
-        seconds = backoff(call.unsent + 1, most=300.0) if result.retry_after is None else result.retry_after
-        due_at = now + timedelta(seconds=seconds)
-        ledger.not_placed(attempt, call, due_at, detail, backs_off=result.retry_after is None)
+        due_at = now + timedelta(seconds=result.retry_after or 0.0)
+        ledger.not_placed(attempt, call, due_at, detail, backs_off=backs_off)
     elif result.outcome is Outcome.NOT_PROCESSED:
         ledger.not_placed(attempt, call, now + timedelta(seconds=result.retry_after or 1.0), detail)
     elif result.outcome is Outcome.UNKNOWN:

@@ -13,6 +13,8 @@ from dialer.logs import get_logger
 
 log = get_logger(__name__)
 
+#: Seconds: a RabbitMQ that blocks publishers (memory, disk) must not stop whoever rings.
+CONFIRM_TIMEOUT = 5
 #: Calls that one doorbell carries at most.
 CALLS_PER_RING = 100
 
@@ -38,7 +40,9 @@ class Doorbell:
 
     def _ring(self, name: str, queue: str, args: list[Any]) -> None:
         try:
-            self._app.send_task(name, args=args, queue=queue, retry=False, ignore_result=True)
+            self._app.send_task(
+                name, args=args, queue=queue, retry=False, ignore_result=True, confirm_timeout=CONFIRM_TIMEOUT
+            )
         except (KombuError, RedisError, OSError) as error:
             # The row is committed; the scheduler rings again once the broker is back.
             log.warning("doorbell not rung", task=name, error=type(error).__name__)

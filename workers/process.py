@@ -45,9 +45,9 @@ def dispatcher() -> Dispatcher:
 
 
 def make_redis(url: str) -> Redis:
-    """A client that fails soon instead of waiting for ever, and repeats nothing by itself."""
+    """A client that fails soon, for it is asked inside transactions, and repeats nothing by itself."""
     return Redis.from_url(
-        url, socket_timeout=5, socket_connect_timeout=3, retry=None, health_check_interval=15
+        url, socket_timeout=2, socket_connect_timeout=2, retry=None, health_check_interval=15
     )
 
 

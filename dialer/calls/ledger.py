@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -34,6 +34,9 @@ from dialer.store.campaigns import Deltas
 from dialer.store.tables import AnyRow
 
 log = get_logger(__name__)
+
+#: How long a call waits whose last attempt rings although it was held as never placed.
+CONTRADICTED = timedelta(minutes=15)
 
 _OVER = frozenset({CampaignState.STOPPED, CampaignState.FINISHED})
 
@@ -137,7 +140,11 @@ class Ledger:
             self._move_call(call, CallState.IN_PROGRESS, reason=detail)
 
     def settle_unknown(self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None) -> None:
-        """Nobody told in time how it ended: the call ends UNKNOWN, for people to see; it is not dialled again."""
+        """Nobody told in time how it ended: the call ends UNKNOWN, for people to see; it is not dialled again. Who is
+        known to have picked up was reached."""
+        if attempt.answered_at is not None:
+            self._settle_answered(attempt, call, campaign)
+            return
         values: dict[str, Any] = {"settle_at": None, "disposition": Disposition.UNKNOWN.value}
         reason = "no final event in time"
         if attempt.state != AttemptState.UNKNOWN:
@@ -147,6 +154,13 @@ class Ledger:
         else:
             self._attempt_updates.append({"_id": attempt.id, **values})
         self._close(attempt, call, campaign, Disposition.UNKNOWN, values)
+
+    def _settle_answered(self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None) -> None:
+        values = {"disposition": Disposition.ANSWERED.value, "ended_at": self.now, "settle_at": None}
+        self._attempt_moves.append(
+            AttemptMove(attempt.id, AttemptState(attempt.state), AttemptState.ENDED, values, "no end in time")
+        )
+        self._close(attempt, call, campaign, Disposition.ANSWERED, values)
 
     def end_call(self, call: AnyRow, state: CallState, reason: str) -> None:
         """A call that is not dialled (any more) ends."""
@@ -246,6 +260,8 @@ class Ledger:
             return
         self._attempt_updates.append({"_id": attempt.id, **changed})
         before, after = standing_of(attempt).outcome, standing.outcome
+        if standing.contradicted and after is None:
+            self._hold_back(attempt, call)
         if AttemptState(attempt.state) not in ATTEMPT_FINAL or after is None:
             return
         if before is None:  # held as never placed, so it has no CDR; its provider knows better
@@ -263,6 +279,16 @@ class Ledger:
             self._move_call(call, _end_without_repeat(after), disposition=after.value, reason="settled late")
         elif before is not None and call.disposition == before.value:
             self._call_updates.append({"_id": call.id, "disposition": after.value})
+
+    def _hold_back(self, attempt: AnyRow, call: AnyRow) -> None:
+        """A provider rings an attempt that it had said it would not: the next one waits until that is settled."""
+        if call.dials != attempt.number or call.state not in (CallState.WAITING, CallState.RELEASED):
+            return
+        due_at = max(call.due_at, self.now + CONTRADICTED)
+        if call.state == CallState.RELEASED:
+            self.wait(call, due_at, "contradicted")
+        else:
+            self._call_updates.append({"_id": call.id, "due_at": due_at, "reason": "contradicted"})
 
     def _recount_cdr(
         self,

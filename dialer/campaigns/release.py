@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
@@ -42,6 +41,10 @@ LATER = timedelta(seconds=0.5)
 SHARED_WAIT = timedelta(seconds=0.25)
 #: … when nothing can carry its calls.
 STUCK = timedelta(seconds=5)
+#: When a contact is looked at again whose zone this host does not know.
+LOST_ZONE = timedelta(hours=1)
+#: Whose tokens campaigns share.
+SHARED = frozenset({"account", "provider"})
 #: Calls ended in one transaction after a stop or an end date.
 ENDED_AT_ONCE = 500
 
@@ -63,6 +66,22 @@ class Visit:
     campaign_id: str
     released: tuple[str, ...] = ()
     finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The provider that carries a batch, and how many calls it may be."""
+
+    provider: AnyRow
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoute:
+    """Nobody can carry a call now. `kept_by_others`: because others have the tokens of an account or provider."""
+
+    ask_again: datetime
+    kept_by_others: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +141,7 @@ def _visit(connection: Connection, limiter: Limiter, campaign: AnyRow, now: date
 def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> Visit:
     account = accounts.with_id(connection, campaign.account_id)
     if account is None or not account.enabled:
-        campaigns.update(connection, campaign.id, wake_at=now + STUCK)
+        campaigns.update(connection, campaign.id, wake_at=now + STUCK, served_at=now)
         return Visit(campaign.id)
     want = min(BATCH, _room(connection, campaign, account))
     if want <= 0:
@@ -130,10 +149,11 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
         campaigns.update(connection, campaign.id, wake_at=now + SOON, served_at=now)
         return Visit(campaign.id)
     route = _route(connection, limiter, campaign, account, want, now)
-    if isinstance(route, datetime):  # nobody can carry a call before then
-        campaigns.update(connection, campaign.id, wake_at=route)
+    if isinstance(route, NoRoute):
+        served = {} if route.kept_by_others else {"served_at": now}
+        campaigns.update(connection, campaign.id, wake_at=route.ask_again, **served)
         return Visit(campaign.id)
-    provider, want = route
+    provider, want = route.provider, route.calls
     due = calls.lock_due(connection, campaign.id, now, want)
     fates, exhausted = _fates(connection, campaign, account, want - len(due), now)
     wanted = len(due) + sum(fate.state is CallState.RELEASED for fate in fates)
@@ -148,8 +168,9 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
         return Visit(campaign.id, finished=True)
     progress = bool(released or kept)
     wake_at = _wake_at(connection, campaign, grant, progress=progress, exhausted=exhausted, now=now)
-    # Who was only kept from tokens by others stays first in turn.
-    served = {"served_at": now} if progress else {}
+    # Who was only kept from tokens by others stays first in turn; whoever else was looked at had its turn, or
+    # campaigns that only wait would come before those with work, again and again.
+    served = {} if not progress and grant.blocker in SHARED else {"served_at": now}
     campaigns.update(connection, campaign.id, wake_at=wake_at, **served)
     return Visit(campaign.id, released)
 
@@ -172,9 +193,10 @@ def _stock(campaign: AnyRow, account: AnyRow) -> int:
 
 def _route(
     connection: Connection, limiter: Limiter, campaign: AnyRow, account: AnyRow, want: int, now: datetime
-) -> tuple[AnyRow, int] | datetime:
+) -> Route | NoRoute:
     """The provider that carries this batch and how many calls it may be, or when to ask again."""
     ask_again = now + STUCK
+    kept_by_others = False
     sharing = max(1, campaigns.count_due(connection, now, most=BATCH))
     for provider in _candidates(connection, campaign):
         if provider.held_until is not None and provider.held_until > now:
@@ -193,11 +215,14 @@ def _route(
         if grant.calls:
             # What account and provider give is shared by all campaigns that are waiting for it now.
             is_shared = account.calls_per_minute is not None or provider.calls_per_minute is not None
-            return provider, max(1, grant.calls // sharing) if is_shared else grant.calls
+            return Route(provider, max(1, grant.calls // sharing) if is_shared else grant.calls)
         wait = timedelta(seconds=grant.wait)
-        own = grant.blocker in ("campaign", "hold")
-        ask_again = min(ask_again, now + (wait if own else min(wait, SHARED_WAIT)))
-    return max(ask_again, now + timedelta(milliseconds=5))
+        if grant.blocker in SHARED:
+            kept_by_others = True
+            # Many that wait for the same tokens look for them less often, each.
+            wait = min(wait, SHARED_WAIT * max(1, sharing // 10))
+        ask_again = min(ask_again, now + wait)
+    return NoRoute(max(ask_again, now + timedelta(milliseconds=5)), kept_by_others)
 
 
 def _candidates(connection: Connection, campaign: AnyRow) -> list[AnyRow]:
@@ -236,7 +261,9 @@ def _fates(
 
     def opening(zone_name: str) -> datetime:
         if zone_name not in openings:
-            openings[zone_name] = next_opening(window, zone_of(zone_name), now)
+            zone = known_zone(zone_name)
+            # A zone gone from this host's tz data: no guess at night; the worker looks again, hour by hour.
+            openings[zone_name] = now + LOST_ZONE if zone is None else next_opening(window, zone, now)
         return openings[zone_name]
 
     fates = decide_fates(
@@ -406,7 +433,7 @@ def _end_rest(connection: Connection, campaign: AnyRow, end: CallState, reason: 
         campaigns.update(connection, campaign.id, wake_at=now, served_at=now)
         return False
     if calls.has_open(connection, campaign.id) or imports.is_running_for(connection, campaign.list_id):
-        campaigns.update(connection, campaign.id, wake_at=now + LATER)
+        campaigns.update(connection, campaign.id, wake_at=now + LATER, served_at=now)
         return False
     # Contacts that were never taken end here, counted and not written one by one.
     taken = campaigns.counts(connection, campaign.id).get("taken", 0)
@@ -426,11 +453,3 @@ def window_of(campaign: AnyRow, account: AnyRow) -> CallingWindow:
     """The calling window that holds: the campaign's own, else its account's, else 08:00–21:00 every day."""
     given = campaign.calling_window or account.calling_window
     return CallingWindow.parse(given) if given else DEFAULT_WINDOW
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """The zone of that name; a name that this host's tz data no longer has raises ValueError: no guess at night."""
-    zone = known_zone(name)
-    if zone is None:
-        raise ValueError(f"time zone {name} is not in the tz data of this host")
-    return zone

@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import Engine
 from world import NOON, World, in_threads, number, people, repeating, statements
 
+from dialer.calls.ledger import CONTRADICTED
 from dialer.db import writing
 from dialer.lifecycle import AttemptState, CallState
-from dialer.providers.base import Outcome, Refusal
+from dialer.providers.base import Outcome, Refusal, SubmitResult
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
-from workers.dispatch import claim
+from workers.dispatch import claim, write
 from workers.results import consume
 
 
@@ -187,7 +188,7 @@ def test_a_frequency_cap_counts_what_rang_over_all_campaigns_and_nothing_else(wo
         connection.execute(t.account.update().values(frequency_cap=2))
     waits, refused = one_call(world), one_call(world)
     (unsent,) = (placement.submission.attempt_id for placement in world.claim([waits]).placements)
-    world.answer([unsent], Outcome.NOT_SENT)
+    world.answer([unsent], Outcome.NOT_SENT, retry_after=0.0)
     (said_no,) = (placement.submission.attempt_id for placement in world.claim([refused]).placements)
     world.answer([said_no], Outcome.REFUSED, refusal=Refusal.BAD_REQUEST)
     first, second, third = one_call(world), one_call(world), one_call(world)
@@ -391,4 +392,46 @@ def test_claiming_and_writing_cost_the_same_however_large_the_batch_is(world: Wo
         )
     assert costs[0] == costs[1]
     assert max(costs[0]) < 40
+    world.check()
+
+
+def test_a_provider_that_was_not_reached_is_left_alone_and_the_next_one_carries_its_calls(
+    world: World,
+) -> None:
+    spare = world.provider(priority=200)
+    world.campaign(world.contact_list(people(2)))
+    unlucky = world.release()
+    assert {world.call(one).provider_id for one in unlucky} == {world.provider_id}
+    attempts = [one.submission.attempt_id for one in world.claim(unlucky).placements]
+    world.answer(attempts, Outcome.NOT_SENT)
+    world.clock.now = max(world.call(one).due_at for one in unlucky) - timedelta(milliseconds=1)
+    with writing(world.engine) as connection:  # still resting when the first of them is due again
+        connection.execute(
+            t.provider.update()
+            .where(t.provider.c.id == world.provider_id, t.provider.c.held_until.is_not(None))
+            .values(held_until=world.clock.now + timedelta(seconds=30))
+        )
+    world.clock.forward(1)
+    assert sorted(world.release()) == sorted(unlucky)
+    assert {world.call(one).provider_id for one in unlucky} == {spare}
+
+
+def test_one_call_that_was_placed_shows_that_the_provider_is_there(world: World) -> None:
+    world.campaign(world.contact_list(people(2)))
+    first, second = (one.submission.attempt_id for one in world.claim(world.release()).placements)
+    replies = [SubmitResult(first, Outcome.PLACED), SubmitResult(second, Outcome.NOT_SENT)]
+    with writing(world.engine) as connection:
+        write(connection, replies, world.clock.now)
+    assert world.rows(t.provider)[0].held_until is None
+
+
+def test_what_rings_although_it_was_held_as_never_placed_is_not_rung_again_soon(world: World) -> None:
+    call_id = one_call(world)
+    (attempt_id,) = (one.submission.attempt_id for one in world.claim([call_id]).placements)
+    world.answer([attempt_id], Outcome.NOT_PROCESSED, retry_after=1.0)
+    world.tell(attempt_id, "ringing")
+    world.consume()
+    assert world.call(call_id).due_at == world.clock.now + CONTRADICTED
+    world.end([attempt_id], "answered")
+    assert world.call(call_id).state == CallState.COMPLETED
     world.check()

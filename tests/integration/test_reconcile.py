@@ -211,3 +211,20 @@ def test_a_repeat_policy_that_cannot_be_read_repeats_nothing_and_holds_up_nobody
     assert world.settle() == 1
     assert world.states(odd) == {"FAILED": 1, "UNKNOWN": 1}
     assert world.attempt(second).state == AttemptState.UNKNOWN
+
+
+def test_who_is_known_to_have_picked_up_was_reached_though_the_end_never_came(world: World) -> None:
+    campaign = world.campaign(world.contact_list(people(1)))
+    (attempt_id,) = world.dial(world.release())
+    with writing(world.engine) as connection:
+        connection.execute(
+            t.attempt.update().values(state=AttemptState.ANSWERED.value, answered_at=world.clock.now)
+        )
+        connection.execute(
+            t.history.update().where(t.history.c.machine == "attempt").values(to_state="ANSWERED")
+        )
+    world.clock.forward(3600)
+    assert world.settle() == 1
+    assert world.states(campaign) == {"COMPLETED": 1}
+    assert world.counts(campaign)["cdr.ANSWER"] == 1
+    assert world.attempt(attempt_id).disposition == "ANSWERED"

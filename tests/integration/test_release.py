@@ -206,7 +206,7 @@ def test_campaigns_with_all_their_places_taken_do_not_keep_others_from_their_tur
 
 
 def test_a_campaign_that_cannot_be_visited_says_which_it_is_and_changes_nothing(world: World) -> None:
-    odd = world.campaign(world.contact_list(people(3)), time_zone="Mars/Olympus_Mons", calling_window=None)
+    odd = world.campaign(world.contact_list(people(3)), calling_window={"start": "never"})
     with pytest.raises(VisitError) as raised:
         world.visit()
     assert raised.value.campaign_id == odd
@@ -582,3 +582,24 @@ def test_a_repeat_that_is_due_goes_before_new_contacts(world: World) -> None:
     world.answer([row.id for row in world.rows(t.attempt, state="SUBMITTING")], Outcome.PLACED)
     world.check()
     assert CallState.WAITING not in world.states(campaign)
+
+
+def test_campaigns_that_only_wait_do_not_come_before_those_with_work(world: World) -> None:
+    waiting = [world.campaign(world.contact_list(people(1, start=place))) for place in range(3)]
+    for attempt in world.dial(world.release()):
+        assert attempt  # each has its one call in progress now, and nothing else to do
+    world.clock.forward(60)
+    busy = world.campaign(world.contact_list(people(500, start=100)), served_at=world.clock.now)
+    world.clock.forward(60)
+    visited = [world.visit() for _ in range(len(waiting) + 1)]
+    assert busy in {visit.campaign_id for visit in visited if visit is not None}
+
+
+def test_a_contact_whose_zone_is_gone_from_the_tz_data_waits_and_blocks_nobody(world: World) -> None:
+    campaign = world.campaign(world.contact_list(people(3)))
+    with writing(world.engine) as connection:
+        connection.execute(
+            t.contact.update().where(t.contact.c.position == 1).values(time_zone="Mars/Olympus_Mons")
+        )
+    assert len(world.release()) == 2
+    assert world.states(campaign) == {"WAITING": 1, "RELEASED": 2}

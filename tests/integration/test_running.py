@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -223,7 +225,7 @@ def test_a_provider_that_cannot_be_reached_costs_no_call_and_no_repeat(world: Wo
     world.set_provider(base_url=base_url)
     campaign = world.campaign(world.contact_list(people(3)), repeat_policy=repeating(1))
     dispatcher = Dispatcher(
-        world.engine, Limiter(world.redis), world.adapters, in_flight=2, clock=world.clock
+        world.engine, Limiter(world.redis), world.adapters, in_flight=4, clock=world.clock
     )
     try:
         dispatcher.place(world.release())
@@ -234,3 +236,63 @@ def test_a_provider_that_cannot_be_reached_costs_no_call_and_no_repeat(world: Wo
     assert {row.state for row in world.rows(t.attempt)} == {AttemptState.NOT_PLACED}
     assert {row.unsent for row in world.rows(t.call)} == {1}
     world.check()
+
+
+def silent_server() -> socket.socket:
+    """Takes connections and answers nobody."""
+    return socket.create_server(("127.0.0.1", 0), backlog=64)
+
+
+def test_a_provider_that_hangs_leaves_places_for_the_others(world: World, tmp_path: Path) -> None:
+    with silent_server() as hanging, Running(world, tmp_path, workers=1) as running:
+        for one in running.schedulers:
+            one.stopping.set()
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        stuck = world.provider(base_url=url, priority=1)
+        world.campaign(world.contact_list(people(6)), provider_id=stuck)
+        to_stuck = world.release()
+        healthy = world.campaign(world.contact_list(people(3, start=100)), provider_id=world.provider_id)
+        to_healthy = world.release()
+        dispatcher = Dispatcher(
+            world.engine, Limiter(world.redis), world.adapters, in_flight=4, clock=world.clock
+        )
+        try:
+            assert dispatcher.place(to_stuck) == 4, "one provider may have four in flight"
+            assert dispatcher.place(to_healthy) == 3
+            until(lambda: len(running.log()) == 3)
+            assert world.states(healthy)["RELEASED"] == 0
+            hanging.close()
+        finally:
+            dispatcher.close()
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Says 429 to everybody, and not for how long."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(429)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_wave_of_429s_is_one_reason_to_wait_longer_and_not_many(world: World) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        world.set_provider(base_url=f"http://127.0.0.1:{server.server_port}")
+        campaign = world.campaign(world.contact_list(people(20)))
+        dispatcher = Dispatcher(
+            world.engine, Limiter(world.redis), world.adapters, in_flight=20, clock=world.clock
+        )
+        try:
+            dispatcher.place(world.release())
+            assert dispatcher.drain(20)
+        finally:
+            dispatcher.close()
+            server.shutdown()
+    assert world.states(campaign) == {"WAITING": 20}
+    held_until = world.rows(t.provider)[0].held_until
+    assert held_until - world.clock.now < timedelta(seconds=1.5), "the first wait is a second, give or take"

@@ -72,8 +72,7 @@ def test_a_campaign_that_cannot_be_visited_is_postponed_and_the_others_go_on(
 ) -> None:
     odd = world.campaign(
         world.contact_list(people(3)),
-        time_zone="Mars/Olympus_Mons",
-        calling_window=None,
+        calling_window={"start": "never"},
         served_at=world.clock.now - timedelta(days=1),
     )
     world.campaign(world.contact_list(people(3, start=100)))

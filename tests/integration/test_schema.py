@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 import dialer.models
 import dialer.store
 from dialer import schema
-from dialer.db import make_engine
+from dialer.db import SQLITE_BUSY_TIMEOUT, make_engine, reading
 from dialer.models import metadata
 
 
@@ -89,3 +89,15 @@ def test_every_partial_index_names_a_query_that_exists() -> None:
 
 def _sources(package: object) -> list[Path]:
     return list(Path(str(getattr(package, "__file__", ""))).parent.glob("*.py"))
+
+
+def test_no_connection_to_postgresql_waits_or_idles_for_ever(database: Engine) -> None:
+    if database.dialect.name == "sqlite":
+        assert SQLITE_BUSY_TIMEOUT > 0
+        return
+    with reading(database) as connection:
+        limits = {
+            name: connection.execute(sa.text(f"SHOW {name}")).scalar_one()
+            for name in ("lock_timeout", "idle_in_transaction_session_timeout")
+        }
+    assert limits == {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "30s"}

@@ -698,3 +698,16 @@ def test_an_unreachable_provider_is_a_sentence_with_the_mend() -> None:
 
     with pytest.raises(ProviderError, match="could not be reached at 127"):
         asyncio.run(story())
+
+
+def test_a_request_that_its_owner_withholds_after_connecting_is_not_sent() -> None:
+    async def story() -> None:
+        async with serving(replying(said("ok"))) as server, client_of() as client:
+            trace = Trace(may_send=lambda: False)
+            result = await submit(client, adapter(server.url), CALL, timeout=5, trace=trace)
+            assert (result.outcome, trace.connected, trace.sent) == (Outcome.NOT_SENT, True, False)
+            assert server.requests == []
+            again = await submit(client, adapter(server.url), CALL, timeout=5)
+            assert again.outcome is Outcome.PLACED
+
+    asyncio.run(story())
