@@ -1,5 +1,7 @@
-# Everything a person does here; `make help` lists it. PYTHON=… chooses the interpreter that makes .venv.
+# Everything a person does here; `make help` lists it. PYTHON=… chooses the interpreter that makes .venv, JOBS=… how
+# many processes share the test suite: tests mostly wait, so more than there are cores.
 PYTHON ?= python3
+JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -14,7 +16,7 @@ demo: $(STAMP)  ## Run a whole campaign here, ringing nobody
 	$(BIN)/dialer demo
 
 test: $(STAMP)  ## Run the test suite
-	$(BIN)/python -m pytest -m "not chaos"
+	$(BIN)/python -m pytest -m "not chaos" -n $(JOBS) --dist loadfile
 
 check: $(STAMP) lint types test  ## Check format, lint and types, then run the test suite
 
