@@ -16,7 +16,8 @@ from dialer.pace.limiter import Limiter
 from dialer.secrets import SecretBox
 from dialer.settings import get_settings
 from dialer.tether import tether
-from workers.dispatch import AdapterCache, Dispatcher
+from workers.claim import AdapterCache
+from workers.dispatch import Dispatcher
 
 #: Seconds that a process waits at its end for the answers it is owed; longer than a request may take.
 DRAIN = 15.0

@@ -37,7 +37,7 @@ ROUNDS = 5
 CAMPAIGNS = 5
 #: Requests that one pool process may have on their way (`DIALER_WORKER_IN_FLIGHT`).
 IN_FLIGHT = 100
-#: Seconds until a worker that is not back is given up (`workers.dispatch.LEASE`).
+#: Seconds until a worker that is not back is given up (`workers.claim.LEASE`).
 LEASE = 30
 
 

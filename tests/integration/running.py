@@ -28,7 +28,8 @@ from dialer.api.webhooks import make_router
 from dialer.pace.limiter import Limiter
 from dialer.sandbox import make_app as make_sandbox
 from dialer.sandbox import make_server
-from workers.dispatch import AdapterCache, Dispatcher
+from workers.claim import AdapterCache
+from workers.dispatch import Dispatcher
 from workers.process import make_redis
 from workers.results import consume
 from workers.scheduler import Scheduler

@@ -17,7 +17,8 @@ from dialer.lifecycle import AttemptState, CallState
 from dialer.providers.base import Outcome, Refusal, SubmitResult
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
-from workers.dispatch import claim, write
+from workers.claim import claim
+from workers.replies import write
 from workers.results import consume
 
 

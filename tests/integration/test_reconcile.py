@@ -15,7 +15,7 @@ from dialer.db import writing
 from dialer.lifecycle import AttemptState, CallState
 from dialer.providers.base import Outcome
 from dialer.store import tables as t
-from workers.dispatch import LEASE
+from workers.claim import LEASE
 from workers.reconcile import LATER
 
 

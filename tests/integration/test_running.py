@@ -25,8 +25,9 @@ from dialer.pace.limiter import Limiter
 from dialer.sandbox.outcomes import FATES, Answer
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
-from workers import dispatch, scheduler
-from workers.dispatch import Dispatcher, Placement
+from workers import claim, dispatch, scheduler
+from workers.claim import Placement
+from workers.dispatch import Dispatcher
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "UPKEEP_EVERY", 0.1)
     monkeypatch.setattr(scheduler, "LONGEST_PAUSE", 0.3)
     monkeypatch.setattr(dispatch, "HTTP_DEADLINE", 1.0)
-    monkeypatch.setattr(dispatch, "LEASE", timedelta(seconds=3))
+    monkeypatch.setattr(claim, "LEASE", timedelta(seconds=3))
 
 
 def of_every_fate(times: int) -> list[NewContact]:

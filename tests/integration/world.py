@@ -37,8 +37,8 @@ from dialer.secrets import SecretBox
 from dialer.store import campaigns, contacts, dnd, events
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
-from workers import dispatch, reconcile, results
-from workers.dispatch import AdapterCache, Claim, claim
+from workers import reconcile, replies, results
+from workers.claim import AdapterCache, Claim, claim
 
 #: A Tuesday in winter, mid-day in Europe and India.
 NOON = datetime(2026, 1, 13, 12, 0, tzinfo=UTC)
@@ -227,11 +227,11 @@ class World:
     def answer(self, attempt_ids: Sequence[str], outcome: Outcome, **values: Any) -> None:
         """Write what the provider replied."""
         if outcome is Outcome.PLACED:
-            replies = [SubmitResult(one, outcome, provider_reference=one, **values) for one in attempt_ids]
+            answers = [SubmitResult(one, outcome, provider_reference=one, **values) for one in attempt_ids]
         else:
-            replies = [SubmitResult(one, outcome, **values) for one in attempt_ids]
+            answers = [SubmitResult(one, outcome, **values) for one in attempt_ids]
         with writing(self.engine) as connection:
-            dispatch.write(connection, replies, self.clock(connection))
+            replies.write(connection, answers, self.clock(connection))
 
     def tell(self, attempt_id: str, ending: str = "answered", *, provider_id: str | None = None) -> None:
         """Store a callback: `ringing`, or how it ended."""

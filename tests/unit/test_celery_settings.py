@@ -13,7 +13,7 @@ from kombu.serialization import dumps, loads
 
 from dialer.cli import up
 from dialer.settings import Settings
-from workers import dispatch, process, tasks
+from workers import claim, dispatch, process, tasks
 from workers.app import QUEUES, SOFT_TIME_LIMIT, TIME_LIMIT, VISIBILITY_TIMEOUT, app, make_app
 from workers.doorbell import Doorbell
 
@@ -44,7 +44,7 @@ def test_deadlines_nest(redis_app: Celery) -> None:
     deadlines = [
         dispatch.HTTP_DEADLINE,
         process.DRAIN,
-        dispatch.LEASE.total_seconds(),
+        claim.LEASE.total_seconds(),
         redis_app.conf.task_soft_time_limit,
         redis_app.conf.task_time_limit,
         up.GRACE,
@@ -52,7 +52,7 @@ def test_deadlines_nest(redis_app: Celery) -> None:
     ]
     assert deadlines == sorted(set(deadlines)), "each ends before the next"
     assert tuple(deadlines[-4:]) == (SOFT_TIME_LIMIT, TIME_LIMIT, up.GRACE, VISIBILITY_TIMEOUT)
-    assert dispatch.LEASE.total_seconds() >= dispatch.HTTP_DEADLINE + dispatch.WRITE_PATIENCE
+    assert claim.LEASE.total_seconds() >= dispatch.HTTP_DEADLINE + dispatch.WRITE_PATIENCE
     assert dispatch.FRESH + dispatch.PATIENCE < dispatch.HTTP_DEADLINE
     assert tasks.IMPORT_STINT < tasks.STINT < SOFT_TIME_LIMIT
 

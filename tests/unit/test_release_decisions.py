@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dialer.campaigns.release import decide_fates
 from dialer.lifecycle import CallState
 from dialer.pace.limiter import Stage, burst
-from workers.dispatch import backoff
+from workers.replies import backoff
 
 NOW = datetime(2026, 1, 13, 12, 0, tzinfo=UTC)
 END = NOW + timedelta(hours=6)

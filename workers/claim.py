@@ -1,0 +1,302 @@
+"""Claim: released calls become committed attempts, and only then may be sent.
+
+One transaction locks the calls, looks once more at DND lists, campaign, window and caps, takes tokens from the pace,
+and commits the attempts as SUBMITTING.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from dialer import ids
+from dialer.calls import gate
+from dialer.calls.ledger import Ledger
+from dialer.calls.window import known_zone
+from dialer.campaigns.release import LOST_ZONE, paces_of, window_of
+from dialer.campaigns.template import Template, TemplateError
+from dialer.lifecycle import AttemptState, CallState, CampaignState
+from dialer.logs import get_logger, hide
+from dialer.pace.limiter import Limiter, Stage
+from dialer.providers.base import (
+    Adapter,
+    ProviderConfig,
+    ProviderError,
+    Submission,
+    make_adapter,
+)
+from dialer.secrets import SecretBox, SecretError
+from dialer.store import accounts, attempts, calls, campaigns, contacts, dnd, providers
+from dialer.store.tables import AnyRow
+
+log = get_logger(__name__)
+
+#: A worker that is not back with an answer after this is given up: its attempts' fate is unknown.
+LEASE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A committed attempt on its way out."""
+
+    submission: Submission
+    call_id: str
+    provider_id: str
+    adapter: Adapter
+    claimed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim brought: attempts to send, calls that found no token, seconds until one is there, and calls whose
+    provider has as many in flight as it may."""
+
+    placements: tuple[Placement, ...] = ()
+    refused: tuple[str, ...] = ()
+    wait: float = 0.0
+    crowded: tuple[str, ...] = ()
+
+
+class AdapterCache:
+    """Adapters by provider, made anew when the provider's row changes. Credentials are opened only here."""
+
+    def __init__(self, box: SecretBox, *, reconcile_after: float | None) -> None:
+        self._box = box
+        self._reconcile_after = reconcile_after
+        self._made: dict[str, tuple[tuple[str, str, str], Adapter]] = {}
+
+    def of(self, provider: AnyRow) -> Adapter:
+        """Raises `ProviderError` or `SecretError`, a sentence each."""
+        key = (provider.kind, provider.base_url, provider.credentials)
+        known = self._made.get(provider.id)
+        if known is None or known[0] != key:
+            settings = self._box.open(provider.credentials)
+            hide(*settings.values())
+            config = ProviderConfig(provider.id, provider.name, provider.kind, provider.base_url, settings)
+            known = self._made[provider.id] = (key, make_adapter(config))
+        return known[1]
+
+    def settle_within(self, adapter: Adapter) -> timedelta:
+        """After which an attempt without a final event is settled."""
+        if self._reconcile_after is None:
+            return adapter.final_event_within
+        return timedelta(seconds=self._reconcile_after)
+
+
+def claim(
+    connection: Connection,
+    limiter: Limiter,
+    adapters: AdapterCache,
+    call_ids: Sequence[str],
+    now: datetime,
+    *,
+    room: Callable[[str], int] = lambda _: sys.maxsize,
+    claimed_at: float | None = None,
+) -> Claim:
+    """Claim those of the calls that are released and may be dialled at `now`; must be committed before sending.
+
+    In the same transaction: what is on a DND list ends suppressed, what must wait goes back to wait, what has run out
+    of time ends, the pace grants its tokens, and the attempts are written as SUBMITTING.
+    """
+    claimed_at = moment() if claimed_at is None else claimed_at
+    released = calls.lock_released(connection, call_ids)
+    if not released:
+        return Claim()
+    facts = _Facts(connection, released, now)
+    ledger = Ledger(now)
+    ready: dict[tuple[str | None, str], list[tuple[AnyRow, Adapter, Submission]]] = {}
+    for call in released:
+        prepared = _prepare(call, facts, adapters, ledger, now)
+        if prepared is not None:
+            ready.setdefault((call.campaign_id, call.provider_id), []).append((call, *prepared))
+            facts.note_dial(call, now)
+    placements: list[Placement] = []
+    refused: list[str] = []
+    crowded: list[str] = []
+    rows = []
+    wait = 0.0
+    for (campaign_id, provider_id), prepared_calls in ready.items():
+        provider = facts.providers[provider_id]
+        paces = paces_of(
+            facts.campaigns.get(campaign_id or ""), facts.accounts[prepared_calls[0][0].account_id], provider
+        )
+        free = max(0, room(provider_id))
+        batch = prepared_calls[:free]
+        crowded += [call.id for call, _, _ in prepared_calls[free:]]
+        if not batch:
+            continue
+        grant = limiter.take(Stage.SEND, provider_id, paces, len(batch))
+        for call, adapter, submission in batch[: grant.calls]:
+            ledger.dial(call, call.dials + 1)
+            rows.append(_new_attempt(call, submission, now, now + adapters.settle_within(adapter)))
+            placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at))
+        for call, _, _ in batch[grant.calls :]:
+            if grant.blocker == "hold":
+                ledger.wait(call, now + timedelta(seconds=grant.wait), "provider held")
+            else:
+                refused.append(call.id)
+                wait = max(wait, grant.wait)
+    if rows:
+        attempts.add(connection, rows)
+    ledger.write(connection)
+    return Claim(tuple(placements), tuple(refused), wait, tuple(crowded))
+
+
+class _Facts:
+    """What must be known of a batch of calls before they are dialled, read in a handful of statements."""
+
+    def __init__(self, connection: Connection, released: Sequence[AnyRow], now: datetime) -> None:
+        campaign_ids = sorted({call.campaign_id for call in released if call.campaign_id})
+        self.campaigns = campaigns.with_ids(connection, campaign_ids)
+        self.accounts = accounts.with_ids(connection, {call.account_id for call in released})
+        self.providers = providers.with_ids(connection, {call.provider_id for call in released})
+        self.contacts = contacts.at_positions(
+            connection, [(call.list_id, call.position) for call in released if call.list_id]
+        )
+        lists = campaigns.dnd_lists(connection, campaign_ids)
+        everywhere = dnd.global_lists(connection, self.accounts)
+        self._lists = {
+            call.id: {*lists.get(call.campaign_id or "", ()), *everywhere.get(call.account_id, ())}
+            for call in released
+        }
+        listed = dnd.listed(
+            connection, sorted(set().union(*self._lists.values())), [call.e164 for call in released]
+        )
+        self.on_dnd = {
+            call.id for call in released if any((one, call.e164) in listed for one in self._lists[call.id])
+        }
+        self._dials: dict[str, dict[str, list[datetime]]] = {}
+        for account in sorted(self.accounts.values(), key=lambda account: account.id):
+            if account.frequency_cap is not None:
+                # Two workers must not both see the last dial that the cap leaves.
+                accounts.lock(connection, account.id)
+                numbers = [call.e164 for call in released if call.account_id == account.id]
+                self._dials[account.id] = attempts.dials_since(
+                    connection, account.id, numbers, now - timedelta(days=1)
+                )
+
+    def note_dial(self, call: AnyRow, now: datetime) -> None:
+        """Another call of the batch to the same number must know of this one."""
+        if call.account_id in self._dials:
+            self._dials[call.account_id].setdefault(call.e164, []).append(now)
+
+    def gate_input(self, call: AnyRow, zone: ZoneInfo) -> gate.GateInput:
+        campaign = self.campaigns.get(call.campaign_id or "")
+        account = self.accounts[call.account_id]
+        dials = self._dials.get(account.id, {}).get(call.e164, [])
+        cap = account.frequency_cap
+        capped_until = dials[-cap] + timedelta(days=1) if cap and len(dials) >= cap else None
+        return gate.GateInput(
+            on_dnd=call.id in self.on_dnd,
+            cancelled=False,  # a cancelled call is not RELEASED any more
+            account_enabled=account.enabled,
+            campaign_state=CampaignState(campaign.state) if campaign is not None else None,
+            campaign_end_at=campaign.end_at if campaign is not None else None,
+            expires_at=call.expires_at,
+            zone=zone,
+            window=window_of(campaign, account) if campaign is not None else None,
+            dials_in_last_day=len(dials),
+            frequency_cap=cap,
+            capped_until=capped_until,
+        )
+
+
+def _prepare(
+    call: AnyRow, facts: _Facts, adapters: AdapterCache, ledger: Ledger, now: datetime
+) -> tuple[Adapter, Submission] | None:
+    """What is to be sent for this call; None when it is not to be dialled now, which the ledger then knows."""
+    campaign = facts.campaigns.get(call.campaign_id or "")
+    zone = known_zone(call.time_zone)
+    if zone is None:  # gone from this host's tz data: no guess at night
+        log.error("time zone not known", call_id=call.id, time_zone=call.time_zone)
+        ledger.wait(call, now + LOST_ZONE, "time zone not known")
+        return None
+    verdict = gate.check(facts.gate_input(call, zone), now)
+    provider = facts.providers.get(call.provider_id)
+    if isinstance(verdict, gate.Suppress):
+        ledger.suppress(call, campaign)
+    elif isinstance(verdict, gate.End):
+        ledger.end_call(call, verdict.state, verdict.reason.value)
+    elif isinstance(verdict, gate.Wait):
+        ledger.wait(call, verdict.due_at, verdict.reason.value)
+    elif provider is None or not provider.enabled or provider.paused_reason is not None:
+        ledger.wait(call, now, "provider not in use")  # the next release chooses another one
+    elif provider.held_until is not None and provider.held_until > now:
+        ledger.wait(call, provider.held_until, "provider held")
+    else:
+        try:
+            adapter = adapters.of(provider)
+            return adapter, _submission(call, campaign, facts)
+        except (ProviderError, SecretError) as error:
+            log.error("provider cannot be used", provider=provider.name, error=str(error))
+            ledger.wait(call, now + timedelta(seconds=60), "provider cannot be used")
+        except TemplateError as error:
+            ledger.end_call(call, CallState.FAILED, f"message: {error}")
+    return None
+
+
+def _submission(call: AnyRow, campaign: AnyRow | None, facts: _Facts) -> Submission:
+    if campaign is None:
+        raise TemplateError("the call has no message")
+    contact = facts.contacts.get((call.list_id, call.position))
+    text = None
+    if campaign.announcement_text is not None:
+        values = dict(contact.fields) if contact is not None else {}
+        values["contact_name"] = contact.name if contact is not None else ""
+        values["contact_number"] = call.e164
+        text = _template(campaign.announcement_text).render(values)
+    return Submission(
+        attempt_id=ids.attempt_id(call.id, call.dials + 1),
+        to=call.e164,
+        caller_id=campaign.caller_id,
+        text=text,
+        media=campaign.recorded_filename,
+        repeat_count=campaign.repeat_count,
+        language=(contact.language if contact is not None else None) or campaign.language_code,
+        voice=campaign.voice,
+        volume=campaign.volume,
+        rate=campaign.rate,
+        pitch=campaign.pitch,
+    )
+
+
+_templates: dict[str, Template] = {}
+
+
+def _template(text: str) -> Template:
+    if text not in _templates:
+        if len(_templates) > 200:
+            _templates.clear()
+        _templates[text] = Template.compile(text)
+    return _templates[text]
+
+
+def _new_attempt(
+    call: AnyRow, submission: Submission, now: datetime, settle_at: datetime
+) -> dict[str, object]:
+    return {
+        "id": submission.attempt_id,
+        "call_id": call.id,
+        "number": call.dials + 1,
+        "account_id": call.account_id,
+        "campaign_id": call.campaign_id,
+        "provider_id": call.provider_id,
+        "e164": call.e164,
+        "caller_id": submission.caller_id,
+        "state": AttemptState.SUBMITTING.value,
+        "submitted_at": now,
+        "deadline_at": now + LEASE,
+        "settle_at": settle_at,
+        "detail": "",
+    }
+
+
+def moment() -> float:
+    """Seconds on a clock that goes on while the process or the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
