@@ -46,7 +46,8 @@ def postgres_engine() -> Iterator[Engine]:
     try:
         admin = psycopg.connect(POSTGRES_URL, connect_timeout=3, autocommit=True)
     except psycopg.OperationalError as error:
-        reason = f"no PostgreSQL server at {POSTGRES_URL} ({error}); set DIALER_TEST_POSTGRES_URL"
+        where, why = sa.make_url(POSTGRES_URL).render_as_string(), str(error).partition("\n")[0]
+        reason = f"no PostgreSQL server at {where} ({why}); set DIALER_TEST_POSTGRES_URL"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
