@@ -254,7 +254,7 @@ def test_the_books_are_in_balance_whatever_happens_in_whatever_order(nemesis: ty
     run_state_machine_as_test(
         nemesis,
         settings=settings(
-            max_examples=100,
+            max_examples=50,
             stateful_step_count=40,
             deadline=None,
             phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
