@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 
 from dialer.embedded import find_server
+from dialer.tether import preexec
 
 HERE = Path(__file__).parent
 #: The cores that everything measured runs on.
@@ -56,6 +57,7 @@ class Bench:
                 stderr=output,
                 cwd=HERE.parent,
                 start_new_session=True,
+                preexec_fn=preexec(),  # nothing outlives a benchmark that is killed
             )
         self._processes.append(process)
         return process

@@ -999,4 +999,6 @@ def test_a_database_that_newer_code_has_upgraded_serves_this_one_as_well(world: 
         assert world.client.get("/readyz").json()["checks"]["schema"] == "ok"
     finally:
         with writing(world.engine) as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = :head"), {"head": schema.head()})
+            connection.execute(
+                text("UPDATE alembic_version SET version_num = :head"), {"head": schema.head()}
+            )
