@@ -132,8 +132,8 @@ def _trace_config() -> aiohttp.TraceConfig:
     return config
 
 
-def _drop(_: logging.LogRecord) -> bool:
-    return False
+def _drop(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 # httpx logs the whole URL of every request, and some providers want numbers and credentials in there.

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from service import Service
+from service import Service, wait_for
 
 from dialer.demo.people import expected_end
 from dialer.lifecycle import CALL_ENDS, CallState
-from dialer.store.tables import attempt, call
+from dialer.store.tables import attempt, call, history
 
 STATUSES = ("answer", "busy", "noanswer", "cancel", "congestion", "chanunavail", "dnd")
+
+
+_CHANGES = sa.select(sa.func.count(), sa.func.max(history.c.id)).select_from(history)
 
 
 def attempts_of(service: Service, campaign_id: str) -> dict[str, Any]:
@@ -39,6 +42,19 @@ class Checker:
     @classmethod
     def of(
         cls, service: Service, campaign_id: str, contacts: list[str], suppressed: list[str] | None = None
+    ) -> Checker:
+        """Read at a moment when nothing changes: a provider's late word may still settle what had ended UNKNOWN."""
+
+        def read_in_peace() -> Checker | None:
+            before = service.rows(_CHANGES)
+            made = cls._read(service, campaign_id, contacts, suppressed)
+            return made if service.rows(_CHANGES) == before else None
+
+        return wait_for("the histories stand still", read_in_peace)
+
+    @classmethod
+    def _read(
+        cls, service: Service, campaign_id: str, contacts: list[str], suppressed: list[str] | None
     ) -> Checker:
         attempts = attempts_of(service, campaign_id)
         calls = service.rows(sa.select(call).where(call.c.campaign_id == campaign_id))
