@@ -49,7 +49,9 @@ class Placement:
     call_id: str
     provider_id: str
     adapter: Adapter
+    #: Seconds of `moment()`: when its facts were read, and when its tokens were granted (None: it has no pace).
     claimed_at: float
+    granted_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +133,12 @@ def claim(
         crowded += [call.id for call, _, _ in prepared_calls[free:]]
         if not batch:
             continue
+        granted_at = moment() if paces else None
         grant = limiter.take(Stage.SEND, provider_id, paces, len(batch))
         for call, adapter, submission in batch[: grant.calls]:
             ledger.dial(call, call.dials + 1)
             rows.append(_new_attempt(call, submission, now, now + adapters.settle_within(adapter)))
-            placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at))
+            placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at, granted_at))
         for call, _, _ in batch[grant.calls :]:
             if grant.blocker == "hold":
                 ledger.wait(call, now + timedelta(seconds=grant.wait), "provider held")

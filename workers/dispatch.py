@@ -36,7 +36,9 @@ log = get_logger(__name__)
 HTTP_DEADLINE = 10.0
 #: A claim older than this is given back instead of sent: the process was frozen, and a pause, a DND entry or a
 #: 429 may have come meanwhile.
-FRESH = 0.5
+FRESH = 1.0
+#: … and so is a call whose token is older than this: the other half of a second of I6's burst is this jitter.
+ON_PACE = 0.5
 #: Seconds by which a hold must be longer than the one that stands to be told to the other processes.
 SAME_WAVE = 0.2
 #: How long a doorbell waits for tokens or for a free place before it leaves its calls to the next doorbell.
@@ -150,8 +152,10 @@ class Dispatcher:
             self._places.release(places)
 
     def _claim(self, call_ids: Sequence[str]) -> Claim:
-        claimed_at = moment()  # before anything is read that could be out of date when a frozen process wakes
         with writing(self._engine) as connection:
+            # Before anything is read that could be out of date when a frozen process wakes, and after the wait for
+            # the database's turn, which may be long.
+            claimed_at = moment()
             now = self._clock(connection)
             room = self._room_of
             return claim(
@@ -206,11 +210,12 @@ class Dispatcher:
 
     def _why_not(self, placement: Placement) -> SubmitResult | None:
         attempt_id = placement.submission.attempt_id
-        if moment() - placement.claimed_at > FRESH:
+        now, granted_at = moment(), placement.granted_at
+        if now - placement.claimed_at > FRESH or (granted_at is not None and now - granted_at > ON_PACE):
             return SubmitResult(
                 attempt_id, Outcome.NOT_SENT, retry_after=0.0, detail="given back: claimed too long ago"
             )
-        held = self._held.get(placement.provider_id, 0.0) - moment()
+        held = self._held.get(placement.provider_id, 0.0) - now
         if held > 0:
             return SubmitResult(
                 attempt_id, Outcome.NOT_SENT, retry_after=held, detail="given back: provider held"
