@@ -57,7 +57,7 @@ class Bench:
                 stderr=output,
                 cwd=HERE.parent,
                 start_new_session=True,
-                preexec_fn=preexec(),  # nothing outlives a benchmark that is killed
+                preexec_fn=preexec(),  # noqa: PLW1509 - one thread here; nothing outlives a benchmark that is killed
             )
         self._processes.append(process)
         return process
