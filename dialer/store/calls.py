@@ -148,10 +148,3 @@ def update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
             .values({name: sa.bindparam(name) for name in columns}),
             rows,
         )
-
-
-def get(connection: Connection, account_id: str, call_id: str) -> AnyRow | None:
-    """A call of this account."""
-    return connection.execute(
-        sa.select(call).where(call.c.id == call_id, call.c.account_id == account_id)
-    ).one_or_none()

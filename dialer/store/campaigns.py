@@ -105,13 +105,6 @@ def update(connection: Connection, campaign_id: str, **values: Any) -> None:
     connection.execute(campaign.update().where(campaign.c.id == campaign_id).values(**values))
 
 
-def wake(connection: Connection, campaign_id: str, at: datetime) -> None:
-    """Have the scheduler look at the campaign at `at`, if it would look later."""
-    connection.execute(
-        campaign.update().where(campaign.c.id == campaign_id, campaign.c.wake_at > at).values(wake_at=at)
-    )
-
-
 def move(connection: Connection, moves: Sequence[CampaignMove], now: datetime) -> None:
     """Move campaigns from state to state; see `tables.move`."""
     tables.move(connection, campaign, CAMPAIGN_TRANSITIONS, moves, now)

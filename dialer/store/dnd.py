@@ -108,13 +108,6 @@ def add_numbers(
     return new
 
 
-def remove_numbers(connection: Connection, dnd_list_id: str, numbers: Sequence[str]) -> int:
-    """Take numbers off a list; how many stood there."""
-    return connection.execute(
-        dnd_number.delete().where(dnd_number.c.dnd_list_id == dnd_list_id, dnd_number.c.e164.in_(numbers))
-    ).rowcount
-
-
 def count_numbers(connection: Connection, dnd_list_id: str) -> int:
     """How many numbers stand on a list."""
     return connection.execute(
