@@ -155,7 +155,6 @@ def configure(settings: Settings) -> None:
     for name in (
         "uvicorn",
         "uvicorn.error",
-        "uvicorn.access",
         "uvicorn.asgi",
         "celery",
         "sqlalchemy",
@@ -164,8 +163,10 @@ def configure(settings: Settings) -> None:
         library = logging.getLogger(name)
         library.handlers = []
         library.propagate = True
-    # One line per request tells nothing that the metrics do not, and its path may hold a number or a token.
-    logging.getLogger("uvicorn.access").disabled = True
+    # One line per request tells nothing that the metrics do not, and its path may hold a number or a token. Without a
+    # handler in reach, uvicorn does not even put the line together.
+    access = logging.getLogger("uvicorn.access")
+    access.handlers, access.propagate, access.disabled = [], False, True
     for name in ("alembic", "httpx", "httpcore", "aiohttp", "sqlalchemy", "tornado.access", "amqp", "kombu"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Two lines per doorbell tell nothing that Flower does not; a task that fails is logged all the same.

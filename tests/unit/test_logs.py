@@ -244,6 +244,9 @@ def test_lines_of_libraries_go_the_same_way(log: Log, name: str) -> None:
 
 def test_requests_in_and_out_are_not_logged_line_by_line(log: Log) -> None:
     logging.getLogger("uvicorn.access").info("GET /webhooks/x")
+    assert not logging.getLogger("uvicorn.access").propagate, (
+        "uvicorn would put each line together for nobody"
+    )
     logging.getLogger("httpx").info("HTTP Request: POST https://provider/")
     logging.getLogger("sqlalchemy.engine").info("SELECT")
     assert log.text == ""
