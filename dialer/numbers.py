@@ -15,9 +15,15 @@ from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, V
 from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
 from phonenumbers.tzdata import TIMEZONE_DATA, TIMEZONE_LONGEST_PREFIX
 
+from dialer import plans
 from dialer.calls.window import known_zone
 
+# Else each look at a pattern asks `re` for it, which keeps too few for a list of several countries.
+phonenumbers.enable_pattern_cache()
+
 LONGEST_INPUT = 40
+#: Digits, with the country code and `00` before it.
+_LONGEST_NUMBER = 20
 
 _SCIENTIFIC = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?[0-9]+[.,]0*", re.ASCII)
@@ -40,6 +46,9 @@ def to_e164(text: str, region: str | None) -> str:
     With `+` or `00` the number is international. Without, it is first read as a national number of `region`
     (ISO 3166, e.g. `IN`), then as an international one without its plus; without a region only the latter.
     """
+    plain = _read_plain(text, region)
+    if plain is not None:
+        return plain
     written = text.strip().strip("\u200e\u200f\u202a\u202c\ufeff'\"").strip()
     _refuse_mangled(written)
     bare = "".join(_DIGITS.findall(written))
@@ -72,13 +81,28 @@ def zone_of(e164: str) -> str | None:
 
     Zones of one country that keep the same time count as one.
     """
-    prefix = e164[1 : 1 + TIMEZONE_LONGEST_PREFIX]
-    code, zones = _of_prefix(prefix)
-    settled = _settle(code, zones)
-    if settled is None or len(_times_in(code)) == 1:
+    code, settled, is_sure = _of_prefix(e164[1 : 1 + TIMEZONE_LONGEST_PREFIX])
+    if is_sure:
         return settled
     # The prefix points to one place of several. That holds for numbers bound to places, not for mobiles.
-    return _settle(code, time_zones_for_number(phonenumbers.parse(e164)))
+    is_geographic = plans.is_geographic(e164[1:])
+    if is_geographic is None:
+        return _settle(code, time_zones_for_number(phonenumbers.parse(e164)))
+    return settled if is_geographic else _settle(code, _zones_of_prefix(str(code)))
+
+
+def _read_plain(text: str, region: str | None) -> str | None:
+    """The number when it is written in digits only and needs no interpretation, as nearly all numbers of a list."""
+    bare = text.removeprefix("+")
+    if len(bare) > _LONGEST_NUMBER or not (bare.isascii() and bare.isdigit()):
+        return None
+    if bare is not text:
+        return text if plans.is_valid(bare) else None
+    if region is None:
+        bare = bare.removeprefix("00")
+        return "+" + bare if plans.is_valid(bare) else None
+    code = plans.code_within(region.upper(), bare)
+    return None if code is None else f"+{code}{bare}"
 
 
 def _refuse_mangled(written: str) -> None:
@@ -143,14 +167,20 @@ def _e164(parsed: PhoneNumber) -> str:
 
 
 @lru_cache(maxsize=65_536)
-def _of_prefix(prefix: str) -> tuple[int, tuple[str, ...]]:
-    """The country code, and the zones of the longest known prefix."""
-    code = next((int(prefix[:end]) for end in (1, 2, 3) if prefix[:end] in _country_codes()), 0)
-    for end in range(len(prefix), 0, -1):
-        zones = TIMEZONE_DATA.get(prefix[:end])
-        if zones is not None:
-            return code, tuple(zones)
-    return code, ()
+def _of_prefix(prefix: str) -> tuple[int, str | None, bool]:
+    """The country code of a number's first digits, the zone that they point to, and whether that holds anyway."""
+    code = int(plans.country_code(prefix[:3]) or 0)
+    settled = _settle(code, _zones_of_prefix(prefix))
+    is_sure = (
+        settled is None or len(_times_in(code)) == 1 or settled == _settle(code, _zones_of_prefix(str(code)))
+    )
+    return code, settled, is_sure
+
+
+def _zones_of_prefix(prefix: str) -> tuple[str, ...]:
+    """The zones of the longest prefix that is known."""
+    ends = range(len(prefix), 0, -1)
+    return next((tuple(TIMEZONE_DATA[prefix[:end]]) for end in ends if prefix[:end] in TIMEZONE_DATA), ())
 
 
 @lru_cache(maxsize=4096)
@@ -176,11 +206,6 @@ def _settle(code: int, zones: tuple[str, ...]) -> str | None:
         return next((zone for zone in zones if zone in same), same[0])
     near = {_time_kept(zone): zone for zone in own if _winter(zone) == _winter(zones[0])}
     return next(iter(near.values())) if len(near) == 1 else None
-
-
-@cache
-def _country_codes() -> frozenset[str]:
-    return frozenset(str(code) for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
 
 @cache

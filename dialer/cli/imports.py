@@ -25,6 +25,8 @@ app = typer.Typer(no_args_is_help=True, help="CSV files into lists.")
 
 #: Refused rows that are shown on the terminal; `--json` holds them all.
 SHOWN = 50
+#: Seconds from one move of the bar to the next.
+BETWEEN = 1.0
 
 File = Annotated[
     Path,
@@ -91,7 +93,7 @@ def _run(engine: Engine, begun: AnyRow) -> None:
     """All batches of an import, with a bar that counts its bytes."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from dialer.imports import run_chunk
+    from dialer.imports import run_import
 
     columns = (
         TextColumn("{task.description}"),
@@ -105,7 +107,7 @@ def _run(engine: Engine, begun: AnyRow) -> None:
         task = bar.add_task(begun.file_name, total=max(1, begun.size), rows=0)
         over = False
         while not over:
-            over = run_chunk(engine, begun.id, now=datetime.now(UTC))
+            over = run_import(engine, begun.id, lambda: datetime.now(UTC), seconds=BETWEEN)
             now = _row(engine, begun)
             bar.update(task, completed=now.offset, rows=now.accepted + now.duplicate + now.invalid)
 
@@ -120,6 +122,7 @@ def _report(engine: Engine, begun: AnyRow, *, as_json: bool) -> None:
         "accepted": row.accepted,
         "duplicate": row.duplicate,
         "invalid": row.invalid,
+        "suppressed": row.suppressed,
     }
     if as_json:
         print_json({**counts, "error": row.error, "rejected": list(_rejected(engine, row.id))})

@@ -1,5 +1,5 @@
 """CSV files on their way into lists: found, understood, read record by record, and written batch by batch."""
 
-from dialer.imports.run import claim, run_chunk, run_import, start_import
+from dialer.imports.run import claim, run_import, start_import
 
-__all__ = ["claim", "run_chunk", "run_import", "start_import"]
+__all__ = ["claim", "run_import", "start_import"]

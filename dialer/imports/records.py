@@ -9,10 +9,14 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 #: Bytes of one record, quoted line breaks included.
 LONGEST_RECORD = 64 * 1024
+#: Bytes looked at for lines that are easy to read: few after a line that was not, more and more after that. No line
+#: of a block is too long for a record.
+BLOCKS = (4 * 1024, LONGEST_RECORD)
 
 _UNCLOSED = "A quotation mark is opened and not closed: close it, or double it where it is part of the text."
 _TOO_LONG = f"The line is longer than {LONGEST_RECORD:,} bytes."
@@ -85,8 +89,43 @@ class Records:
         self._delimiter = delimiter
         self._columns = columns
         self._number_at = number_at
+        self._block = BLOCKS[1]
         self._file.seek(offset)
         self._restart()
+
+    def read_lines(self, limit: int) -> list[list[str]]:
+        """The cells of the next records, at most `limit`, as long as each is one line that makes sense by itself.
+
+        These are read many at once. None at the end of the file, or where a record needs the care of `read`.
+        """
+        block = self._file.read(self._block)
+        lines = block.split(b"\n")[:-1][:limit]  # what follows the last line break is no whole line
+        rows = self._rows(lines)
+        self._block = BLOCKS[0] if len(rows) < len(lines) else min(2 * self._block, BLOCKS[1])
+        self.offset += sum(map(len, lines[: len(rows)])) + len(rows)
+        self.line += len(rows)
+        self._file.seek(self.offset)
+        self._restart()
+        return rows
+
+    def _rows(self, lines: list[bytes]) -> list[list[str]]:
+        rows: list[list[str]] = []
+        # An empty line more shows whether a quotation mark is still open after the last one.
+        texts = map(partial(str, encoding=self._encoding, errors="strict"), [*lines, b""])
+        reader = csv.reader(texts, delimiter=self._delimiter)
+        most = LONGEST_RECORD if self._columns is None else self._columns
+        try:
+            for cells in reader:
+                if reader.line_num > len(rows) + 1:
+                    break
+                if len(cells) > most:
+                    if self._has_too_many(cells):
+                        break
+                    del cells[most:]
+                rows.append(cells)
+        except (UnicodeDecodeError, csv.Error):
+            pass
+        return rows[: len(lines)]
 
     def read(self) -> Record | None:
         """The next record; None at the end of the file.
@@ -103,7 +142,7 @@ class Records:
             return self._give_up(self._why(error))
         if (self._lines.ended and self._lines.texts) or self._has_swallowed_rows():
             return self._give_up(_UNCLOSED)
-        if self._columns is not None and any(map(str.strip, cells[self._columns :])):
+        if self._has_too_many(cells):
             return self._give_up(
                 f"The line has {len(cells)} columns, the first line names {self._columns}: put texts that hold "
                 "the delimiter in quotation marks."
@@ -112,6 +151,11 @@ class Records:
         self.offset += self._lines.taken
         self.line += len(self._lines.texts)
         return record
+
+    def _has_too_many(self, cells: list[str]) -> bool:
+        """Whether there is something in columns that the header does not name."""
+        columns = self._columns
+        return columns is not None and len(cells) > columns and any(map(str.strip, cells[columns:]))
 
     def _has_swallowed_rows(self) -> bool:
         """Whether a record of several lines is rather several rows between two stray quotation marks."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from dialer.calls.window import known_zone
 from dialer.numbers import NumberError, to_e164, zone_of
@@ -37,7 +38,8 @@ class RowError(ValueError):
 
 def clean(text: str) -> str:
     """`text` without control characters and without blanks around it."""
-    return text.translate(_CONTROLS).strip()
+    # What is printable holds none of them, and nearly all texts are.
+    return text.strip() if text.isprintable() else text.translate(_CONTROLS).strip()
 
 
 def field_name(text: str) -> str:
@@ -77,19 +79,24 @@ def contact(
     Without a time zone of its own it has the one of its number, when that has exactly one.
     """
     e164 = number(column, text, region)
-    time_zone, language = clean(time_zone), clean(language)
+    if time_zone or language:
+        time_zone, language = _zone_and_language(clean(time_zone), clean(language))
+    return NewContact(
+        e164=e164,
+        name=_text("contact_name", name, LONGEST_NAME),
+        fields=_fields(fields) if fields else {},
+        time_zone=time_zone or zone_of(e164),
+        language=language or None,
+    )
+
+
+def _zone_and_language(time_zone: str, language: str) -> tuple[str, str]:
     if time_zone and known_zone(time_zone) is None:
         reason = "The time zone is not known: use an IANA name such as Asia/Kolkata, or leave it empty."
         raise RowError("time_zone", time_zone, reason)
     if language and not _LANGUAGE.fullmatch(language):
         raise RowError("language", language, "The language must be a code such as en-US, or be left empty.")
-    return NewContact(
-        e164=e164,
-        name=_text("contact_name", name, LONGEST_NAME),
-        fields=_fields(fields or {}),
-        time_zone=time_zone or zone_of(e164),
-        language=language or None,
-    )
+    return time_zone, language
 
 
 def dnd_number(
@@ -100,25 +107,36 @@ def dnd_number(
 
 
 def _fields(given: Mapping[str, str]) -> dict[str, str]:
-    if len(given) > MOST_FIELDS:
+    names, values = _field_names(tuple(given)), given.values()
+    together = "".join(values)
+    if together.isprintable() and len(together) <= LONGEST_VALUE:
+        # One look at all of them, as nearly all rows allow.
+        fields = dict(zip(names, map(str.strip, values), strict=True))
+    else:
+        fields = {name: _text(name, value, LONGEST_VALUE) for name, value in zip(names, values, strict=True)}
+    return {name: text for name, text in fields.items() if text} if "" in fields.values() else fields
+
+
+@lru_cache(maxsize=256)
+def _field_names(headers: tuple[str, ...]) -> tuple[str, ...]:
+    """What the fields are called; remembered, for all rows of a file have the same."""
+    if len(headers) > MOST_FIELDS:
         raise RowError("contact_fields", "", f"A contact can have at most {MOST_FIELDS} fields.")
-    fields: dict[str, str] = {}
-    for header, value in given.items():
+    names: list[str] = []
+    for header in headers:
         name = field_name(header)
         if not name:
             raise RowError(
                 "contact_fields", header, "A field's name must hold letters a to z, digits or underscores."
             )
-        if name in fields:
+        if name in names:
             raise RowError("contact_fields", header, f"Two fields come to the same name, {name}.")
-        text = _text(name, value, LONGEST_VALUE)
-        if text:
-            fields[name] = text
-    return fields
+        names.append(name)
+    return tuple(names)
 
 
 def _text(column: str, text: str, longest: int) -> str:
-    text = clean(text)
+    text = text.strip() if text.isprintable() else clean(text)
     if len(text) > longest:
         raise RowError(column, text, f"{column} is longer than {longest:,} characters.")
     return text

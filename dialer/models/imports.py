@@ -63,6 +63,9 @@ class Import(SQLModel, table=True):
     accepted: int = 0
     duplicate: int = 0
     invalid: int = 0
+    #: Of the accepted: contacts that stood on the account's global DND list. They are in the list all the same, for
+    #: DND lists change; a call to them is suppressed when it is due.
+    suppressed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     error: str = ""
     #: Whoever works on it holds it until then.
     lease_until: datetime = Field(sa_type=UtcDateTime)

@@ -6,20 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from itertools import chain
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from dialer import ids
 from dialer.lifecycle import CampaignState
+from dialer.store import bulk
 from dialer.store.tables import AnyRow, Rows, campaign, contact, contact_list, insert, list_field
 
-#: Numbers looked up in one statement.
-BATCH = 2000
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewContact:
     """A contact as it will stand in a list; `fields` holds no empty value."""
 
@@ -38,20 +36,6 @@ def after(connection: Connection, list_id: str, position: int, limit: int) -> Ro
         .order_by(contact.c.position)
         .limit(limit)
     ).all()
-
-
-def at_positions(connection: Connection, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], AnyRow]:
-    """The contacts at these (list id, position)."""
-    positions: dict[str, list[int]] = {}
-    for list_id, position in places:
-        positions.setdefault(list_id, []).append(position)
-    found: dict[tuple[str, int], AnyRow] = {}
-    for list_id, wanted in positions.items():
-        rows = connection.execute(
-            sa.select(contact).where(contact.c.list_id == list_id, contact.c.position.in_(wanted))
-        )
-        found.update({(row.list_id, row.position): row for row in rows})
-    return found
 
 
 def count(connection: Connection, list_id: str) -> int:
@@ -105,51 +89,39 @@ def add(connection: Connection, list_id: str, contacts: Sequence[NewContact], no
     ).one()
     present = _present(connection, list_id, [one.e164 for one in contacts])
     new: list[bool] = []
-    rows: list[dict[str, Any]] = []
-    carried: Counter[str] = Counter()
+    added: list[NewContact] = []
     for one in contacts:
-        new.append(one.e164 not in present)
-        if one.e164 in present:
-            continue
-        present.add(one.e164)
-        carried.update(name for name, value in one.fields.items() if value)
-        rows.append(
-            {
-                "list_id": list_id,
-                "position": held.last_position + len(rows) + 1,
-                "e164": one.e164,
-                "name": one.name,
-                "fields": one.fields,
-                "time_zone": one.time_zone,
-                "language": one.language,
-            }
+        is_new = one.e164 not in present
+        new.append(is_new)
+        if is_new:
+            present.add(one.e164)
+            added.append(one)
+    if added:
+        bulk.copy(
+            connection,
+            contact,
+            ("list_id", "position", "e164", "name", "fields", "time_zone", "language"),
+            [
+                (list_id, position, one.e164, one.name, one.fields, one.time_zone, one.language)
+                for position, one in enumerate(added, held.last_position + 1)
+            ],
         )
-    if rows:
-        connection.execute(contact.insert(), rows)
         connection.execute(
             contact_list.update()
             .where(contact_list.c.id == list_id)
             .values(
-                last_position=held.last_position + len(rows),
-                contact_count=contact_list.c.contact_count + len(rows),
+                last_position=held.last_position + len(added),
+                contact_count=contact_list.c.contact_count + len(added),
             )
         )
-        _count_fields(connection, list_id, carried)
+        _count_fields(connection, list_id, Counter(chain.from_iterable(one.fields for one in added)))
         _wake_campaigns(connection, list_id, now)
     return new
 
 
 def _present(connection: Connection, list_id: str, numbers: Sequence[str]) -> set[str]:
-    present: set[str] = set()
-    for start in range(0, len(numbers), BATCH):
-        present.update(
-            connection.execute(
-                sa.select(contact.c.e164).where(
-                    contact.c.list_id == list_id, contact.c.e164.in_(numbers[start : start + BATCH])
-                )
-            ).scalars()
-        )
-    return present
+    """Which of these numbers the list holds."""
+    return bulk.matching(connection, contact, "e164", numbers, list_id=list_id)
 
 
 def _count_fields(connection: Connection, list_id: str, carried: Counter[str]) -> None:

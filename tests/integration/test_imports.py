@@ -20,11 +20,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError, NoResultFound
 
 from dialer import accounts
 from dialer.db import make_engine, reading, writing
 from dialer.errors import FieldError, NotFound
-from dialer.imports import claim, run_chunk, run_import, start_import
+from dialer.imports import claim, run_import, start_import
+from dialer.imports.run import ROWS
 from dialer.imports.uploads import find
 from dialer.models import ImportKind
 from dialer.settings import Settings, SettingsError
@@ -54,6 +56,10 @@ tasks.run_import(sys.argv[1])
 
 def clock() -> datetime:
     return NOW
+
+
+def run_one_batch(engine: Engine, import_id: str, rows: int = ROWS) -> bool:
+    return run_import(engine, import_id, clock, seconds=0, rows=rows)
 
 
 def number(index: int) -> str:
@@ -229,6 +235,55 @@ def test_dnd_numbers_are_taken_once(desk: Desk) -> None:
         ]
 
 
+def test_contacts_on_the_global_dnd_list_are_taken_and_counted(desk: Desk) -> None:
+    with writing(desk.engine) as connection:
+        listed = dnd.global_list(connection, desk.account.id)
+        named = dnd.add_list(connection, desk.account.id, "named", NOW)
+        other, _ = accounts.create(connection, "second", NOW)
+        theirs = dnd.global_list(connection, other)
+        assert listed is not None
+        assert theirs is not None
+        dnd.add_numbers(connection, listed.id, [(number(1), ""), (number(2), ""), (number(9), "")], NOW)
+        dnd.add_numbers(connection, named, [(number(3), "")], NOW)
+        dnd.add_numbers(connection, theirs.id, [(number(3), "")], NOW)
+    begun = desk.begin("phone\n" + "".join(f"{number(index)}\n" for index in (1, 2, 3, 2, 4)))
+    done = desk.finish(begun, rows=2)
+    assert (done.accepted, done.duplicate, done.suppressed) == (4, 1, 2)
+    assert len(desk.contacts(begun.target_id)) == 4
+    again = desk.finish(desk.begin(f"phone\n{number(1)}\n{number(9)}\n", target=begun.target_id))
+    assert (again.accepted, again.duplicate, again.suppressed) == (1, 1, 1)
+
+
+def test_texts_arrive_as_they_were_written(desk: Desk) -> None:
+    texts = ["a\\b", "\\N", "\\.", 'say ""hi""', "it's, so", "{1}", "Жанна ü 名", "%s %(x)s", "null"]
+    rows = "".join(f'{number(index)},"{text}","{text}"\n' for index, text in enumerate(texts))
+    begun = desk.begin("phone,name,note\n" + rows)
+    assert desk.finish(begun).accepted == len(texts)
+    wanted = [text.replace('""', '"') for text in texts]
+    people = desk.contacts(begun.target_id)
+    assert [one.name for one in people] == wanted
+    assert [one.fields["note"] for one in people] == wanted
+
+
+def test_what_cannot_be_written_is_told_without_the_row(desk: Desk) -> None:
+    people = [contacts.NewContact(number(1), name="Ankit " + "x" * 20), contacts.NewContact("+" + "9" * 40)]
+    if desk.engine.dialect.name == "sqlite":
+        people[1].e164 = None  # type: ignore[assignment]
+    target = desk.new_list()
+    with pytest.raises(DBAPIError) as refused, writing(desk.engine) as connection:
+        contacts.add(connection, target, people, NOW)
+    assert number(1) not in str(refused.value)
+    assert "Ankit" not in str(refused.value)
+    assert "9999" not in str(refused.value)
+    assert desk.contacts(target) == []
+
+
+def test_a_list_that_does_not_exist_takes_no_contact(desk: Desk) -> None:
+    with pytest.raises(NoResultFound), writing(desk.engine) as connection:
+        contacts.add(connection, "LSnosuchlist", [contacts.NewContact(number(1))], NOW)
+    assert desk.contacts("LSnosuchlist") == []
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [(b"", "empty"), (b"a,b\n1,2\n", "contact_number"), ("phone\n".encode("utf-16"), "CSV UTF-8")],
@@ -259,13 +314,13 @@ def test_a_bucket_is_refused_in_words(desk: Desk, tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["grown", "gone"])
 def test_a_file_that_changes_on_the_way_ends_its_import(desk: Desk, change: str) -> None:
     begun = desk.begin(f"phone\n{number(1)}\n{number(2)}\n")
-    assert not run_chunk(desk.engine, begun.id, now=NOW, rows=1)
+    assert not run_one_batch(desk.engine, begun.id, rows=1)
     path = Path(begun.path)
     if change == "gone":
         path.unlink()
     else:
         path.write_text(path.read_text() + f"{number(3)}\n")
-    assert run_chunk(desk.engine, begun.id, now=NOW, rows=1)
+    assert run_one_batch(desk.engine, begun.id, rows=1)
     failed = desk.state(begun)
     assert (failed.state, failed.accepted, failed.ended_at) == ("FAILED", 1, NOW)
     assert change in failed.error or "changed" in failed.error
@@ -283,12 +338,12 @@ def test_a_file_that_changes_on_the_way_ends_its_import(desk: Desk, change: str)
 )
 def test_a_file_that_cannot_be_read_any_more_ends_its_import(desk: Desk, place: str, tmp_path: Path) -> None:
     begun = desk.begin(f"phone\n{number(1)}\n{number(2)}\n")
-    assert not run_chunk(desk.engine, begun.id, now=NOW, rows=1)
+    assert not run_one_batch(desk.engine, begun.id, rows=1)
     (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
     (tmp_path / "closed").mkdir(mode=0)
     with writing(desk.engine) as connection:
         imports.update(connection, begun.id, path=str(tmp_path / place))
-    assert run_chunk(desk.engine, begun.id, now=NOW, rows=1)
+    assert run_one_batch(desk.engine, begun.id, rows=1)
     failed = desk.state(begun)
     assert (failed.state, failed.accepted, failed.ended_at) == ("FAILED", 1, NOW)
     assert failed.error.startswith("CONTACTS.csv ")
@@ -303,7 +358,7 @@ def test_a_disk_that_fails_on_the_way_ends_its_import(desk: Desk) -> None:
     begun = desk.begin(f"phone\n{number(1)}\n")
     with writing(desk.engine) as connection:
         imports.update(connection, begun.id, path="/proc/self/mem", size=0)
-    assert run_chunk(desk.engine, begun.id, now=NOW)
+    assert run_one_batch(desk.engine, begun.id)
     failed = desk.state(begun)
     assert failed.state == "FAILED"
     assert "cannot be read (Input/output error)" in failed.error
@@ -381,7 +436,7 @@ def test_stopped_at_every_border_it_ends_as_if_it_had_not_been_stopped(desk: Des
     while not over:
         # Nothing but the tables carries over, as after a restart of the process.
         process = make_engine(desk.engine.url.render_as_string(hide_password=False))
-        over = run_chunk(process, stopped.id, now=NOW, rows=rows)
+        over = run_one_batch(process, stopped.id, rows=rows)
         process.dispose()
         seen.append(desk.state(stopped).offset)
     assert len(set(seen)) >= 40 // (2 * rows)
@@ -407,7 +462,7 @@ def test_what_dies_before_its_commit_has_written_nothing(desk: Desk) -> None:
     try:
         while not over:
             try:
-                over = run_chunk(desk.engine, broken.id, now=NOW, rows=4)
+                over = run_one_batch(desk.engine, broken.id, rows=4)
             except KeyboardInterrupt:
                 desk.engine.dispose()
     finally:
@@ -417,7 +472,7 @@ def test_what_dies_before_its_commit_has_written_nothing(desk: Desk) -> None:
 
 
 def test_a_task_leaves_its_worker_to_others_after_its_stint(desk: Desk, redis_server: str) -> None:
-    begun = desk.begin("phone\n" + "".join(f"{number(index)}\n" for index in range(2500)))
+    begun = desk.begin("phone\n" + "".join(f"{number(index)}\n" for index in range(ROWS + 500)))
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -427,7 +482,7 @@ def test_a_task_leaves_its_worker_to_others_after_its_stint(desk: Desk, redis_se
         "DIALER_BROKER_URL": redis_server,
     }
     subprocess.run([sys.executable, "-c", TASK, begun.id], env=environment, check=True, timeout=WITHIN)
-    assert (desk.state(begun).state, desk.state(begun).accepted) == ("RUNNING", 2000)
+    assert (desk.state(begun).state, desk.state(begun).accepted) == ("RUNNING", ROWS)
     with Redis.from_url(redis_server) as client:
         assert client.llen("upkeep") == 1, "it has rung for the rest"
 

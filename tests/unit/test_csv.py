@@ -125,6 +125,52 @@ def test_any_file_reads_on_from_any_record_as_if_it_had_been_read_through(conten
 # Dialects
 
 
+def in_lines(content: bytes, encoding: str, columns: int | None, limit: int) -> list[Record]:
+    """Records read many at once where that can be, one by one where not."""
+    records = Records(io.BytesIO(content), encoding, ",", offset=0, line=1, columns=columns)
+    found: list[Record] = []
+    while True:
+        line = records.line
+        rows = records.read_lines(limit)
+        assert len(rows) <= limit
+        found += [Record(line + index, row) for index, row in enumerate(rows)]
+        if rows:
+            continue
+        record = records.read()
+        if record is None:
+            assert records.offset == len(content)
+            return found
+        found.append(record)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    content=st.text(st.sampled_from('ab1,"\n\n\r é')).map(str.encode),
+    encoding=st.sampled_from(["utf-8", "cp1252", "shift_jis", "gb18030"]),
+    columns=st.sampled_from([None, 1, 2]),
+    limit=st.integers(1, 4),
+)
+@example(content=b'a,"b', encoding="utf-8", columns=None, limit=4)
+@example(content=b'a,"b\n', encoding="utf-8", columns=None, limit=1)
+@example(content=b'a,"b\nc",d\n', encoding="utf-8", columns=None, limit=4)
+@example(content=b"a\rb\n\xe9\n", encoding="utf-8", columns=None, limit=4)
+def test_lines_read_at_once_are_the_records_read_one_by_one(
+    content: bytes, encoding: str, columns: int | None, limit: int
+) -> None:
+    one_by_one = Records(io.BytesIO(content), encoding, ",", offset=0, line=1, columns=columns)
+    assert in_lines(content, encoding, columns, limit) == list(iter(one_by_one.read, None))
+
+
+def test_most_lines_of_a_long_file_are_read_at_once() -> None:
+    content = b"".join(b"%d,b\n" % number for number in range(50_000))
+    records = Records(io.BytesIO(content), "utf-8", ",", offset=0, line=1, columns=2)
+    rows: list[list[str]] = []
+    while found := records.read_lines(10_000):
+        rows += found
+    assert rows == [[str(number), "b"] for number in range(50_000)]
+    assert (records.offset, records.line, records.read()) == (len(content), 50_001, None)
+
+
 @pytest.mark.parametrize("encoding", ["cp1251", "koi8_r", "cp866", "utf-8", "utf-8-sig"])
 def test_russian_names_are_read_in_every_encoding_they_are_saved_in(encoding: str) -> None:
     content = RUSSIAN.encode(encoding)
@@ -218,6 +264,11 @@ def test_a_contact_has_its_own_zone_or_its_numbers() -> None:
     assert rows.contact("+919979271234", region=None).time_zone == "Asia/Kolkata"
     assert rows.contact("+919979271234", region=None, time_zone=" Asia/Dubai ").time_zone == "Asia/Dubai"
     assert rows.contact("+18005551234", region=None).time_zone is None
+
+
+@given(st.text(st.characters(codec=None) | st.sampled_from("\t\x85\u2028\ufeff\ud800\xa0 a")))
+def test_a_text_is_cleaned_alike_whether_or_not_it_needs_it(text: str) -> None:
+    assert rows.clean(text) == text.translate(rows._CONTROLS).strip()
 
 
 def test_what_no_table_holds_is_cleaned_away() -> None:
