@@ -7,6 +7,8 @@ instead of failing half-way.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event, exc, make_url
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 #: The database is away or busy (a lost connection, a deadlock, no free connection): the same transaction may succeed
 #: later. Any other error of SQLAlchemy lies in the statement or its values and comes again each time.
@@ -29,6 +32,8 @@ POSTGRES = {
     "tcp_user_timeout": 15_000,
     "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=30s",
 }
+#: Seconds for which a connection may lie unused before it is tested: the server may have gone away meanwhile.
+RESTED = 1.0
 #: How long a SQLite writer waits for its turn, in seconds.
 SQLITE_BUSY_TIMEOUT = 30
 
@@ -40,15 +45,39 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
         return _sqlite_engine(parsed, pool_size)
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return sa.create_engine(
-        parsed,
+    return _postgresql_engine(parsed, pool_size)
+
+
+def _postgresql_engine(url: sa.URL, pool_size: int) -> Engine:
+    engine = sa.create_engine(
+        url,
         pool_size=pool_size,
         max_overflow=10,
-        pool_pre_ping=True,
         pool_timeout=10,
-        connect_args={name: value for name, value in POSTGRES.items() if name not in parsed.query},
+        connect_args={name: value for name, value in POSTGRES.items() if name not in url.query},
         hide_parameters=True,  # an error's text must not show numbers and messages
     )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.autocommit = True
+        connection.execute("SET TIME ZONE 'UTC'")  # see UtcDateTime
+        connection.autocommit = False
+
+    @event.listens_for(engine, "checkin")
+    def rest(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def wake(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        # SQLAlchemy's pool_pre_ping would ask each time, which costs a busy worker a round trip per transaction.
+        if time.monotonic() - record.info.get("used_at", math.inf) > RESTED:
+            try:
+                engine.dialect.do_ping(connection)
+            except Exception as error:
+                raise exc.InvalidatePoolError from error
+
+    return engine
 
 
 def _sqlite_engine(url: sa.URL, pool_size: int) -> Engine:
@@ -95,7 +124,7 @@ def utc_now(connection: Connection) -> datetime:
     """The database's clock, so that hosts whose clocks differ agree on what is due (SQLite: this host's)."""
     if connection.dialect.name == "sqlite":
         return datetime.now(UTC)
-    now: datetime = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+    now: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
     return now.astimezone(UTC)
 
 

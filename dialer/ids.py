@@ -44,6 +44,11 @@ def campaign_id() -> str:
     return _named("CM")
 
 
+def announce_template_id() -> str:
+    """`AN` and ten random characters."""
+    return _named("AN")
+
+
 def provider_id() -> str:
     """`PR` and ten random characters."""
     return _named("PR")

@@ -55,6 +55,15 @@ def of_suppressed(call: Any, campaign: AnyRow | None, now: datetime) -> dict[str
     }
 
 
+def of_undialled(call: Any, now: datetime) -> dict[str, Any]:
+    """The CDR of a single call that ended without having been dialled: its time ran out, say."""
+    return {
+        **of_suppressed(call, None, now),
+        "disposition": Disposition.CANCELLED.value,
+        "dial_status": DIAL_STATUS[Disposition.CANCELLED].value,
+    }
+
+
 def correction(disposition: Disposition, learned: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a CDR that a later word of the provider changes."""
     return {

@@ -27,7 +27,7 @@ from dialer.lifecycle import (
     Disposition,
 )
 from dialer.logs import get_logger
-from dialer.store import attempts, calls, campaigns, cdrs
+from dialer.store import attempts, calls, campaigns, cdrs, messages
 from dialer.store.attempts import AttemptMove
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import Deltas
@@ -51,8 +51,9 @@ class Ledger:
         self._call_moves: list[CallMove] = []
         self._call_updates: list[dict[str, Any]] = []
         self._cdrs: list[dict[str, Any]] = []
-        self._corrections: list[tuple[str, dict[str, Any]]] = []
+        self._corrections: list[dict[str, Any]] = []
         self._counts: Deltas = Counter()
+        self._said: list[str] = []
 
     def advance(self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None, standing: Standing) -> None:
         """The provider said something new: the attempt now stands at `standing`."""
@@ -82,7 +83,7 @@ class Ledger:
         else:  # its callback was faster than its reply, or the reaper was
             self._attempt_updates.append({"_id": attempt.id, **values})
             if attempt.disposition is not None:  # it has its CDR already
-                self._corrections.append((attempt.id, {"provider_reference": reference}))
+                self._corrections.append({"_id": attempt.id, "provider_reference": reference})
 
     def not_placed(
         self,
@@ -163,8 +164,10 @@ class Ledger:
         self._close(attempt, call, campaign, Disposition.ANSWERED, values)
 
     def end_call(self, call: AnyRow, state: CallState, reason: str) -> None:
-        """A call that is not dialled (any more) ends."""
+        """A call that is not dialled (any more) ends. Who asked for a single one reads of it in its CDR."""
         self._move_call(call, state, reason=reason)
+        if call.campaign_id is None:
+            self._cdrs.append(cdr.of_undialled(call, self.now))
 
     def suppress(self, call: AnyRow, campaign: AnyRow | None) -> None:
         """On a DND list: the call ends, with a CDR that says so."""
@@ -195,12 +198,22 @@ class Ledger:
         for batch in _alike(self._attempt_updates):
             attempts.update(connection, batch)
         calls.move(connection, self._call_moves, self.now)
-        calls.update(connection, self._call_updates)
+        for batch in _alike(self._call_updates):
+            calls.update(connection, batch)
         if self._cdrs:
+            self._name_callers(connection)
             cdrs.add(connection, self._cdrs)
-        for attempt_id, values in self._corrections:
-            cdrs.update_settled(connection, attempt_id, values)
+        for batch in _alike(self._corrections):
+            cdrs.update_settled(connection, batch)
         campaigns.count(connection, self._counts)
+        messages.wipe(connection, self._said)
+
+    def _name_callers(self, connection: Connection) -> None:
+        """Fill in the caller ids of single calls that were not dialled: they have no attempt to tell them."""
+        nameless = [row for row in self._cdrs if row["campaign_id"] is None and row["attempt_id"] is None]
+        said = messages.of_calls(connection, [row["call_id"] for row in nameless])
+        for row in nameless:
+            row["caller_id"] = said[row["call_id"]].caller_id if row["call_id"] in said else ""
 
     def _close(
         self,
@@ -298,7 +311,7 @@ class Ledger:
         after: Disposition,
         values: Mapping[str, Any],
     ) -> None:
-        self._corrections.append((attempt.id, cdr.correction(after, values)))
+        self._corrections.append({"_id": attempt.id, **cdr.correction(after, values)})
         if DIAL_STATUS[before] is not DIAL_STATUS[after]:
             self.count(call.campaign_id, f"cdr.{DIAL_STATUS[before]}", -1)
             self.count(call.campaign_id, f"cdr.{DIAL_STATUS[after]}")
@@ -309,6 +322,10 @@ class Ledger:
         if to_state in CALL_ENDS:
             values["ended_at"] = self.now
             self.count(call.campaign_id, to_state.value)
+            if call.campaign_id is None:
+                self._said.append(call.id)
+        elif to_state is CallState.WAITING and call.expires_at is not None:
+            values["due_at"] = min(values["due_at"], call.expires_at)  # that is when it ends, if not before
         if from_state in CALL_ENDS:
             self.count(call.campaign_id, from_state.value, -1)
         self._call_moves.append(CallMove(call.id, from_state, to_state, values, reason))

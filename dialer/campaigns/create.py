@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,6 @@ from dialer.campaigns.schedule import ScheduleError, check_dates, parse_local
 from dialer.campaigns.template import Template, TemplateError
 from dialer.errors import Conflict, FieldError, NotFound
 from dialer.lifecycle import CampaignState
-from dialer.numbers import NumberError, to_e164
 from dialer.providers.base import (
     Capability,
     adapter_class,
@@ -26,17 +25,11 @@ from dialer.providers.base import (
 )
 from dialer.reading import Fields
 from dialer.settings import Settings
+from dialer.speech import Speech, caller_number, e164_or_digits, either
 from dialer.store import campaigns, contacts, dnd, imports, providers
 from dialer.store.campaigns import CampaignMove
 from dialer.store.tables import AnyRow, record
 
-#: Allowed values of `cpaas-campaign-api.md`, "Create Campaign".
-VOLUMES = ("silent", "x-soft", "soft", "medium", "loud", "x-loud")
-RATES = ("x-slow", "slow", "medium", "fast", "x-fast")
-PITCHES = ("x-low", "low", "medium", "high", "x-high")
-ENGINES = ("standard", "neural")
-DEFAULT_VOICE = "Joanna"
-DEFAULT_LANGUAGE = "en-US"
 DEFAULT_ZONE = "UTC"
 DEFAULT_RETRY_TIME = 60
 
@@ -44,13 +37,9 @@ DEFAULT_RETRY_TIME = 60
 ALWAYS_THERE = frozenset({"contact_name", "contact_number"})
 
 LONGEST_NAME = 200
-MOST_ANNOUNCEMENTS = 20
 MOST_CALLS_PER_MINUTE = 100_000
 MOST_CONCURRENT = 100_000
 
-_VOICE = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}", re.ASCII)
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", re.ASCII)
-_CALLER = re.compile(r"\+?[0-9]{3,15}", re.ASCII)
 _MITTO_NAME = re.compile(r"isRepeat|repeat(Busy|Answered|Failed|NoAnswer)(Count|Int)?")
 
 
@@ -66,13 +55,7 @@ class NewCampaign:
     text: str | None = None
     recorded_filename: str | None = None
     dnd_list_ids: tuple[str, ...] = ()
-    repeat_count: int = 1
-    voice: str = DEFAULT_VOICE
-    volume: str = "medium"
-    rate: str = "medium"
-    pitch: str = "medium"
-    language_code: str = DEFAULT_LANGUAGE
-    tts_engine_type: str = "standard"
+    speech: Speech = field(default_factory=Speech)
     time_zone: str = DEFAULT_ZONE
     calls_per_minute: int | None = None
     max_concurrent: int | None = None
@@ -100,21 +83,13 @@ class NewCampaign:
             name=name,
             list_id=list_id,
             dnd_list_ids=_dnd_list_ids(fields),
-            caller_id=_caller_id(fields),
+            caller_id=caller_number(fields, "campaign_caller_id"),
             start_at=start_at,
             end_at=end_at,
             time_zone=zone,
             text=text,
             recorded_filename=recorded_filename,
-            repeat_count=_either(fields, "repeat", "repeat_count", 1, MOST_ANNOUNCEMENTS) or 1,
-            voice=_matching(fields, "voice", _VOICE, DEFAULT_VOICE, "a voice's name such as Joanna"),
-            volume=fields.choice("volume", VOLUMES, "medium"),
-            rate=fields.choice("rate", RATES, "medium"),
-            pitch=fields.choice("pitch", PITCHES, "medium"),
-            language_code=_matching(
-                fields, "language_code", _LANGUAGE, DEFAULT_LANGUAGE, "a language such as en-US"
-            ),
-            tts_engine_type=fields.choice("tts_engine_type", ENGINES, "standard"),
+            speech=Speech.read(fields),
             calls_per_minute=fields.whole("calls_per_minute", 0, MOST_CALLS_PER_MINUTE) or None,
             max_concurrent=fields.whole("max_concurrent", 0, MOST_CONCURRENT) or None,
             calling_window=_window(fields),
@@ -149,16 +124,10 @@ def create_campaign(
         "type": 0,
         "state": CampaignState.SCHEDULED.value,
         "list_id": request.list_id,
-        "caller_id": _e164_or_digits(request.caller_id, account.default_region or settings.default_region),
+        "caller_id": e164_or_digits(request.caller_id, account.default_region or settings.default_region),
         "announcement_text": request.text,
         "recorded_filename": request.recorded_filename,
-        "repeat_count": request.repeat_count,
-        "voice": request.voice,
-        "volume": request.volume,
-        "rate": request.rate,
-        "pitch": request.pitch,
-        "language_code": request.language_code,
-        "tts_engine_type": request.tts_engine_type,
+        **asdict(request.speech),
         "time_zone": request.time_zone,
         "start_at": request.start_at,
         "end_at": request.end_at,
@@ -235,23 +204,6 @@ def _dates(fields: Fields) -> tuple[datetime, datetime, str]:
     return start, end, zone
 
 
-def _caller_id(fields: Fields) -> str:
-    given = re.sub(r"[\s().\-]", "", fields.needed("campaign_caller_id", longest=40))
-    if not _CALLER.fullmatch(given):
-        raise FieldError(
-            "campaign_caller_id",
-            "campaign_caller_id must be a phone number of 3 to 15 digits, with or without +.",
-        )
-    return given
-
-
-def _e164_or_digits(caller_id: str, region: str | None) -> str:
-    try:
-        return to_e164(caller_id, region)
-    except NumberError:
-        return caller_id.removeprefix("+")  # a short code, or a number of a private plan
-
-
 def _dnd_list_ids(fields: Fields) -> tuple[str, ...]:
     given: list[object] = []
     for name in ("dnd_list_id", "dnd_list_ids"):
@@ -269,17 +221,9 @@ def _dnd_list_ids(fields: Fields) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in cleaned if one))
 
 
-def _either(fields: Fields, name: str, other: str, least: int, most: int) -> int | None:
-    """A number with two names in the reference; both may be given when they agree."""
-    first, second = fields.whole(name, least, most), fields.whole(other, least, most)
-    if first is not None and second is not None and first != second:
-        raise FieldError(name, f"{name} and {other} mean the same and differ: give one of them.")
-    return second if first is None else first
-
-
 def _repeats(fields: Fields, body: Mapping[str, Any]) -> tuple[RepeatPolicy, int, int]:
     """The repeat policy, and `max_retries` and `retry_time` to be shown again."""
-    max_retries = _either(fields, "max_retries", "retry_attempts", 0, MOST_TIMES) or 0
+    max_retries = either(fields, "max_retries", "retry_attempts", 0, MOST_TIMES) or 0
     retry_time = fields.whole("retry_time", 0, LONGEST_DELAY)
     retry_time = DEFAULT_RETRY_TIME if retry_time is None else retry_time
     own = fields.raw("repeat_policy")
@@ -324,16 +268,6 @@ def _window(fields: Fields) -> CallingWindow | None:
         return CallingWindow.parse(given)
     except WindowError as error:
         raise FieldError("calling_window", str(error)) from None
-
-
-def _matching(fields: Fields, name: str, pattern: re.Pattern[str], default: str, what: str) -> str:
-    value = fields.text(name, longest=100)
-    if value is None:
-        return default
-    value = "".join(value.split())
-    if not pattern.fullmatch(value):
-        raise FieldError(name, f"{name} must be {what}.")
-    return value
 
 
 def _named(field: str, sentence: str) -> str:
@@ -401,7 +335,7 @@ def _check_provider(connection: Connection, account_id: str, request: NewCampaig
     has_text, has_media = request.text is not None, request.recorded_filename is not None
     problems: list[str] = []
     for row in usable:
-        found = adapter_class(row.kind).check_campaign(request.language_code, has_text, has_media)
+        found = adapter_class(row.kind).check_campaign(request.speech.language_code, has_text, has_media)
         if not found:
             return row.id if request.provider is not None else None
         problems.extend(one for one in found if one not in problems)

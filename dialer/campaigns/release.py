@@ -22,17 +22,17 @@ from dialer.db import AWAY, reading, utc_now, writing
 from dialer.lifecycle import CallKind, CallState, CampaignState
 from dialer.pace.limiter import Grant, Limiter, Pace, Stage
 from dialer.providers.base import adapter_class
-from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers
+from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import CampaignMove
 from dialer.store.tables import AnyRow, Rows
 
-#: Calls released in one transaction, and carried by one doorbell.
-BATCH = 100
+#: Calls released in one transaction.
+BATCH = 300
 #: Contacts read in one transaction: more than a batch, so that suppressed ones do not slow a campaign down.
-PAGE = 200
+PAGE = 600
 #: Calls of a campaign that may lie released and untaken. Paced campaigns: two seconds' worth.
-STOCK = 300
+STOCK = 1000
 #: A campaign is looked at again after this, when something was released.
 SOON = timedelta(seconds=0.1)
 #: … when it only waits for calls in progress.
@@ -101,9 +101,10 @@ def visit_next(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> Visi
     skipped. Raises `redis.RedisError` when the pace cannot be asked, VisitError when a
     campaign cannot be visited for a reason of its own, both with nothing changed.
     """
-    with reading(engine) as connection:
-        if not campaigns.any_due(connection, clock(connection)):
-            return None
+    if engine.dialect.name == "sqlite":  # whose one writer must not be kept waiting for a look
+        with reading(engine) as connection:
+            if not campaigns.any_due(connection, clock(connection)):
+                return None
     with writing(engine) as connection:
         now = clock(connection)
         campaign = campaigns.claim_due(connection, now)
@@ -143,7 +144,7 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
     if account is None or not account.enabled:
         campaigns.update(connection, campaign.id, wake_at=now + STUCK, served_at=now)
         return Visit(campaign.id)
-    want = min(BATCH, _room(connection, campaign, account))
+    want = min(BATCH, _room(connection, campaign, account, now))
     if want <= 0:
         # It had its turn: many such campaigns must not come before all others again and again.
         campaigns.update(connection, campaign.id, wake_at=now + SOON, served_at=now)
@@ -175,15 +176,25 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
     return Visit(campaign.id, released)
 
 
-def _room(connection: Connection, campaign: AnyRow, account: AnyRow) -> int:
+def _room(connection: Connection, campaign: AnyRow, account: AnyRow, now: datetime) -> int:
     """How many more calls the campaign may have released, by its stock and its own and its account's limits."""
-    room = _stock(campaign, account) - calls.count_released(connection, campaign.id)
+    stock = _stock(campaign, account)
+    room = stock - calls.count_released(connection, campaign.id)
+    if stock == STOCK and room < BATCH // 2:
+        return 0  # there is plenty; a whole batch costs little more than a few calls
     if campaign.max_concurrent is not None:
         room = min(room, campaign.max_concurrent - calls.occupancy(connection, "campaign_id", campaign.id))
     if account.max_concurrent is not None and room > 0:
         accounts.lock(connection, account.id)
-        room = min(room, account.max_concurrent - calls.occupancy(connection, "account_id", account.id))
+        room = min(room, account.max_concurrent - _occupied(connection, "account_id", account.id, now))
     return room
+
+
+def _occupied(connection: Connection, column: str, value: str, now: datetime) -> int:
+    """Places that are taken, or kept for single calls that are waiting for one."""
+    return calls.occupancy(connection, column, value) + singles.count_waiting(
+        connection, column, value, now + SHARED_WAIT
+    )
 
 
 def _stock(campaign: AnyRow, account: AnyRow) -> int:
@@ -205,9 +216,7 @@ def _route(
         room = want
         if provider.max_concurrent is not None:
             providers.lock(connection, provider.id)
-            room = min(
-                room, provider.max_concurrent - calls.occupancy(connection, "provider_id", provider.id)
-            )
+            room = min(room, provider.max_concurrent - _occupied(connection, "provider_id", provider.id, now))
         if room <= 0:
             ask_again = min(ask_again, now + SOON)
             continue

@@ -3,6 +3,7 @@
 from sqlmodel import SQLModel
 
 from dialer.models.account import Account
+from dialer.models.announce_template import AnnounceTemplate
 from dialer.models.attempt import Attempt
 from dialer.models.call import Call
 from dialer.models.campaign import Campaign, CampaignCount, CampaignDndList
@@ -12,10 +13,12 @@ from dialer.models.dnd import DndList, DndNumber
 from dialer.models.event import Event, EventState
 from dialer.models.history import History
 from dialer.models.imports import Import, ImportKind, ImportState, RejectedRow
+from dialer.models.message import Message
 from dialer.models.provider import Provider
 
 __all__ = [
     "Account",
+    "AnnounceTemplate",
     "Attempt",
     "Call",
     "Campaign",
@@ -33,6 +36,7 @@ __all__ = [
     "ImportKind",
     "ImportState",
     "ListField",
+    "Message",
     "Provider",
     "RejectedRow",
     "metadata",

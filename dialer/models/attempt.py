@@ -40,12 +40,10 @@ class Attempt(SQLModel, table=True):
         ),
         # store.attempts.dials_since: the frequency cap of a number.
         Index("attempt_account_id_e164_idx", "account_id", "e164", "submitted_at"),
-        # store.attempts.of_call.
-        Index("attempt_call_id_idx", "call_id"),
     )
 
     id: str = Field(primary_key=True, sa_type=CallId)
-    call_id: str = Field(foreign_key="call.id", sa_type=CallId)
+    call_id: str = Field(sa_type=CallId)
     number: int
     account_id: str = Field(sa_type=PublicId)
     campaign_id: str | None = Field(default=None, sa_type=PublicId)

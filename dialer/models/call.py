@@ -8,24 +8,25 @@ from typing import Any
 from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
-from dialer.lifecycle import CALL_OPEN, CallKind, CallState
+from dialer.lifecycle import CallKind, CallState
 from dialer.models.base import E164, CallId, Json, PublicId, State, UtcDateTime, state_check, states_in
 
 #: States in which a call takes up one of the `max_concurrent` of its campaign, account and provider.
 OCCUPYING = frozenset({CallState.RELEASED, CallState.DIALLING, CallState.IN_PROGRESS})
 
 _waiting = text(states_in("state", frozenset({CallState.WAITING})))
-_released = text(states_in("state", frozenset({CallState.RELEASED})))
+_rung = text(f"rung_at IS NOT NULL AND {states_in('state', frozenset({CallState.RELEASED}))}")
 _occupying = text(states_in("state", OCCUPYING))
-_open = text(states_in("state", CALL_OPEN))
 _of_campaign = text("campaign_id IS NOT NULL")
+_waiting_single = text(f"{states_in('state', frozenset({CallState.WAITING}))} AND campaign_id IS NULL")
 
 
 class Call(SQLModel, table=True):
     """One intent to reach one number. Its id is the `request_id` that the user sees.
 
-    Tables that grow with every call (call, attempt, cdr, event) name accounts, campaigns and providers without a
-    foreign key: the check costs each row a look-up and a share lock on one and the same parent row.
+    Tables that grow with every call (call, attempt, cdr, event) name others without a foreign key: the check costs
+    each row a look-up, and a share lock on one and the same account, campaign or provider. An attempt and a CDR are
+    inserted by who holds their call's row.
     """
 
     __tablename__ = "call"
@@ -41,17 +42,24 @@ class Call(SQLModel, table=True):
             postgresql_where=_of_campaign,
             sqlite_where=_of_campaign,
         ),
-        # store.calls.lock_due: the repeats of a campaign that are due, oldest first.
+        # store.calls.lock_due: the repeats of a campaign that are due, oldest first. With call_occupying_idx also
+        # has_open and lock_open: is a campaign drained; what a stop has still to cancel.
         Index("call_due_idx", "campaign_id", "due_at", postgresql_where=_waiting, sqlite_where=_waiting),
-        # store.calls.untaken: released, but no worker came for it.
-        Index("call_rung_at_idx", "rung_at", postgresql_where=_released, sqlite_where=_released),
+        # store.singles.is_any_due, lock_due, count_waiting: single calls that wait.
+        Index(
+            "call_single_due_idx",
+            "due_at",
+            postgresql_where=_waiting_single,
+            sqlite_where=_waiting_single,
+        ),
+        # store.calls.untaken: released, but no worker came for it. Its predicate names rung_at, so that no other
+        # statement about released calls takes it for a short cut: it holds those of every campaign.
+        Index("call_ring_again_idx", "rung_at", postgresql_where=_rung, sqlite_where=_rung),
         # store.calls.occupancy: calls at once. Holds only calls in flight, so that counting by account or
         # provider may read all of it.
         Index(
             "call_occupying_idx", "campaign_id", "state", postgresql_where=_occupying, sqlite_where=_occupying
         ),
-        # store.calls.has_open, lock_open: is a campaign drained; what a stop has still to cancel.
-        Index("call_open_idx", "campaign_id", postgresql_where=_open, sqlite_where=_open),
     )
 
     id: str = Field(primary_key=True, sa_type=CallId)

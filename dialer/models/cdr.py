@@ -32,7 +32,7 @@ class Cdr(SQLModel, table=True):
     account_id: str = Field(sa_type=PublicId)
     campaign_id: str | None = Field(default=None, sa_type=PublicId)
     list_id: str | None = Field(default=None, sa_type=PublicId)
-    call_id: str = Field(foreign_key="call.id", sa_type=CallId)
+    call_id: str = Field(sa_type=CallId)
     #: None for a suppressed number. Unique: an attempt is recorded once, however often its end is heard.
     attempt_id: str | None = Field(default=None, unique=True, sa_type=CallId)
     kind: str = Field(default=CallKind.CAMPAIGN, sa_type=State)

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from dialer.store import tables
 from dialer.store.tables import AnyRow, Rows, account
 
 
@@ -28,8 +29,7 @@ def named(connection: Connection, name: str) -> AnyRow | None:
 
 def with_ids(connection: Connection, ids: Iterable[str]) -> dict[str, AnyRow]:
     """Accounts by id."""
-    rows = connection.execute(sa.select(account).where(account.c.id.in_(list(ids)))).all()
-    return {row.id: row for row in rows}
+    return tables.with_ids(connection, account, ids)
 
 
 def every(connection: Connection) -> Rows:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from dialer.lifecycle import ATTEMPT_TRANSITIONS, AttemptState
 from dialer.store import bulk, tables
-from dialer.store.tables import AnyRow, Move, Rows, attempt, in_states
+from dialer.store.tables import AnyRow, Move, Rows, attempt, in_many, in_states, many
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,7 @@ def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 def lock(connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
     """The attempts with these ids, locked in the order of their ids."""
-    rows = connection.execute(
-        sa.select(attempt).where(attempt.c.id.in_(ids)).order_by(attempt.c.id).with_for_update()
-    ).all()
-    return {row.id: row for row in rows}
+    return tables.with_ids(connection, attempt, ids, lock=True)
 
 
 def lock_overdue(connection: Connection, now: datetime, limit: int) -> Rows:
@@ -64,11 +61,12 @@ def dials_since(
         sa.select(attempt.c.e164, attempt.c.submitted_at)
         .where(
             attempt.c.account_id == account_id,
-            attempt.c.e164.in_(numbers),
+            in_many(connection.dialect.name, attempt.c.e164, "numbers"),
             attempt.c.submitted_at > since,
             attempt.c.state.not_in([AttemptState.NOT_PLACED.value, AttemptState.REFUSED.value]),
         )
-        .order_by(attempt.c.submitted_at)
+        .order_by(attempt.c.submitted_at),
+        {"numbers": many(connection, numbers)},
     )
     dials: dict[str, list[datetime]] = {}
     for e164, at in rows:
@@ -83,8 +81,11 @@ def update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 def of_call(connection: Connection, call_id: str) -> Rows:
     """A call's attempts in order."""
+    # By their ids, `{call id}-{number}`, in the primary key: `.` is the character after the dash.
     return connection.execute(
-        sa.select(attempt).where(attempt.c.call_id == call_id).order_by(attempt.c.number)
+        sa.select(attempt)
+        .where(attempt.c.id > f"{call_id}-", attempt.c.id < f"{call_id}.", attempt.c.call_id == call_id)
+        .order_by(attempt.c.number)
     ).all()
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
-from dialer.lifecycle import CALL_OPEN, CALL_TRANSITIONS, CallState
+from dialer.lifecycle import CALL_TRANSITIONS, CallState
 from dialer.models.call import OCCUPYING
 from dialer.store import bulk, tables
-from dialer.store.tables import AnyRow, Move, Rows, call, in_states
+from dialer.store.tables import AnyRow, Move, Rows, call, contact, in_many, in_states, many
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,46 +46,78 @@ def lock_due(connection: Connection, campaign_id: str, now: datetime, limit: int
     ).all()
 
 
+#: What of a call decides whether and how it is dialled, and what of its contact its message says.
+_TO_DIAL = (
+    call.c.id,
+    call.c.account_id,
+    call.c.kind,
+    call.c.campaign_id,
+    call.c.list_id,
+    call.c.e164,
+    call.c.time_zone,
+    call.c.state,
+    call.c.expires_at,
+    call.c.provider_id,
+    call.c.dials,
+)
+_OF_CONTACT = (
+    contact.c.name.label("contact_name"),
+    contact.c.fields.label("contact_fields"),
+    contact.c.language.label("contact_language"),
+)
+
+
 def lock_released(connection: Connection, ids: Sequence[str]) -> Rows:
-    """Those of `ids` that are released and that no other worker is claiming."""
-    return connection.execute(
-        sa.select(call)
-        .where(call.c.id.in_(ids), in_states(call, {CallState.RELEASED}))
+    """Those of `ids` that are released and that no other worker is claiming: what a dial needs of the call, and
+    `contact_name`, `contact_fields` and `contact_language` (None for a call without a contact)."""
+    rows = connection.execute(_to_dial(connection.dialect.name), {"ids": many(connection, ids)})
+    # Not in SQL: PostgreSQL would rather read every call in flight in a partial index than these few by their ids.
+    return [row for row in rows if row.state == CallState.RELEASED]
+
+
+@cache
+def _to_dial(dialect: str) -> Select[Any]:
+    theirs = sa.and_(contact.c.list_id == call.c.list_id, contact.c.position == call.c.position)
+    if dialect == "sqlite":
+        statement = sa.select(*_TO_DIAL, *_OF_CONTACT).select_from(call.outerjoin(contact, theirs))
+    else:
+        # Looked up one by one in the primary key, whatever the statistics of a list just imported say.
+        person = sa.select(*_OF_CONTACT).where(theirs).limit(1).lateral()
+        statement = sa.select(*_TO_DIAL, person).select_from(call.outerjoin(person, sa.true()))
+    return (
+        statement.where(in_many(dialect, call.c.id, "ids"))
         .order_by(call.c.id)
-        .with_for_update(skip_locked=True)
-    ).all()
+        .with_for_update(skip_locked=True, of=call)
+    )
 
 
 def lock(connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
     """The calls with these ids, locked in the order of their ids."""
-    rows = connection.execute(
-        sa.select(call).where(call.c.id.in_(ids)).order_by(call.c.id).with_for_update()
-    ).all()
-    return {row.id: row for row in rows}
+    return tables.with_ids(connection, call, ids, lock=True)
 
 
 def lock_open(connection: Connection, campaign_id: str, limit: int) -> Rows:
     """Calls of a campaign that have not been dialled and are not being dialled: what a stop or an end date ends."""
-    return connection.execute(
-        sa.select(call)
-        # In no order: sorted, PostgreSQL would walk the primary key past every older campaign. Rows that another
-        # holds are skipped, so the order of locking does not matter.
-        .where(
-            call.c.campaign_id == campaign_id,
-            in_states(call, CALL_OPEN),
-            in_states(call, {CallState.WAITING, CallState.RELEASED}),
-        )
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    found: list[AnyRow] = []
+    for state in (CallState.WAITING, CallState.RELEASED):  # each has an index of its own
+        found += connection.execute(
+            sa.select(call)
+            # In no order: sorted, PostgreSQL would walk the primary key past every older campaign. Rows that
+            # another holds are skipped, so the order of locking does not matter.
+            .where(call.c.campaign_id == campaign_id, in_states(call, {state}))
+            .limit(limit - len(found))
+            .with_for_update(skip_locked=True)
+        ).all()
+    return found
 
 
 def has_open(connection: Connection, campaign_id: str) -> bool:
     """Whether any call of the campaign has not ended."""
-    found = connection.execute(
-        sa.select(sa.literal(1)).where(call.c.campaign_id == campaign_id, in_states(call, CALL_OPEN)).limit(1)
-    ).first()
-    return found is not None
+    waiting, occupying = (
+        sa.exists().where(call.c.campaign_id == campaign_id, in_states(call, states))
+        for states in ({CallState.WAITING}, OCCUPYING)
+    )
+    return bool(connection.execute(sa.select(sa.or_(waiting, occupying))).scalar())
 
 
 def next_due(connection: Connection, campaign_id: str) -> datetime | None:
@@ -130,7 +163,10 @@ def untaken(connection: Connection, rung_before: datetime, limit: int) -> Rows:
 
 def mark_rung(connection: Connection, ids: Sequence[str], now: datetime) -> None:
     """Note that a doorbell is rung again."""
-    connection.execute(call.update().where(call.c.id.in_(ids)).values(rung_at=now))
+    connection.execute(
+        call.update().where(in_many(connection.dialect.name, call.c.id, "ids")).values(rung_at=now),
+        {"ids": many(connection, ids)},
+    )
 
 
 def move(connection: Connection, moves: Sequence[CallMove], now: datetime) -> None:
@@ -140,11 +176,4 @@ def move(connection: Connection, moves: Sequence[CallMove], now: datetime) -> No
 
 def update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Set columns of locked calls that stay in their state; every row names the same columns and `_id`."""
-    if rows:
-        columns = [name for name in rows[0] if name != "_id"]
-        connection.execute(
-            call.update()
-            .where(call.c.id == sa.bindparam("_id"))
-            .values({name: sa.bindparam(name) for name in columns}),
-            rows,
-        )
+    bulk.update(connection, call, rows)

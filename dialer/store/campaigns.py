@@ -88,8 +88,9 @@ def get(connection: Connection, account_id: str, campaign_id: str) -> AnyRow | N
 
 def with_ids(connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
     """Campaigns by id, of any account: for the engine's own use."""
-    rows = connection.execute(sa.select(campaign).where(campaign.c.id.in_(ids))).all()
-    return {row.id: row for row in rows}
+    if not ids:
+        return {}
+    return tables.with_ids(connection, campaign, ids)
 
 
 def of_account(connection: Connection, account_id: str | None) -> Rows:
@@ -112,6 +113,8 @@ def move(connection: Connection, moves: Sequence[CampaignMove], now: datetime) -
 
 def dnd_lists(connection: Connection, campaign_ids: Sequence[str]) -> dict[str, list[str]]:
     """The ids of all DND lists that apply to each campaign: its own and its account's global one."""
+    if not campaign_ids:
+        return {}
     own = sa.select(campaign_dnd_list.c.campaign_id, campaign_dnd_list.c.dnd_list_id).where(
         campaign_dnd_list.c.campaign_id.in_(campaign_ids)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,9 +22,10 @@ def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     bulk.insert(connection, cdr, rows)
 
 
-def update_settled(connection: Connection, attempt_id: str, values: Mapping[str, Any]) -> None:
-    """Correct the CDR of an attempt whose end is known better now."""
-    connection.execute(cdr.update().where(cdr.c.attempt_id == attempt_id).values(**values))
+def update_settled(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Correct the CDRs of attempts whose end is known better now; every row names the same columns, and the attempt
+    as `_id`."""
+    bulk.update(connection, cdr, rows, key="attempt_id")
 
 
 def of_call(connection: Connection, account_id: str, call_id: str) -> Rows:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from dialer import ids
-from dialer.store.tables import AnyRow, dnd_list, dnd_number, insert
+from dialer.store import bulk, tables
+from dialer.store.tables import AnyRow, dnd_list, dnd_number, in_many, many
 
 #: Name of the list that every campaign of an account honours.
 GLOBAL_NAME = "global"
-#: Numbers looked up in one statement.
-BATCH = 2000
 
 
 def listed(
@@ -25,11 +25,32 @@ def listed(
     if not dnd_list_ids or not numbers:
         return set()
     rows = connection.execute(
-        sa.select(dnd_number.c.dnd_list_id, dnd_number.c.e164).where(
-            dnd_number.c.dnd_list_id.in_(dnd_list_ids), dnd_number.c.e164.in_(numbers)
-        )
+        _listed(connection.dialect.name),
+        {"lists": many(connection, dnd_list_ids), "numbers": many(connection, numbers)},
     )
     return {(dnd_list_id, e164) for dnd_list_id, e164 in rows}
+
+
+@cache
+def _listed(dialect: str) -> Select[Any]:
+    list_id, e164 = dnd_number.c.dnd_list_id, dnd_number.c.e164
+    if dialect == "sqlite":
+        return sa.select(list_id, e164).where(
+            in_many(dialect, list_id, "lists"), in_many(dialect, e164, "numbers")
+        )
+    # Looked up one by one in the primary key, whatever the statistics of a list just imported say.
+    lists = sa.func.unnest(tables.array(list_id, "lists")).table_valued("id").render_derived()
+    numbers = sa.func.unnest(tables.array(e164, "numbers")).table_valued("e164").render_derived()
+    found = sa.select(list_id, e164).where(list_id == lists.c.id, e164 == numbers.c.e164).limit(1).lateral()
+    return sa.select(found).select_from(lists.join(numbers, sa.true()).join(found, sa.true()))
+
+
+def count_globally_listed(connection: Connection, account_id: str, numbers: Sequence[str]) -> int:
+    """How many of these numbers, all different, stand on the account's global list."""
+    held = global_list(connection, account_id)
+    if held is None:
+        return 0
+    return len(listed(connection, [held.id], numbers))
 
 
 def add_list(
@@ -90,21 +111,17 @@ def add_numbers(
     connection.execute(
         sa.select(dnd_list.c.id).where(dnd_list.c.id == dnd_list_id).with_for_update(key_share=True)
     )
-    wanted = [e164 for e164, _ in numbers]
-    present = {
-        e164
-        for start in range(0, len(wanted), BATCH)
-        for _, e164 in listed(connection, [dnd_list_id], wanted[start : start + BATCH])
-    }
+    present = bulk.matching(
+        connection, dnd_number, "e164", [one for one, _ in numbers], dnd_list_id=dnd_list_id
+    )
     new: list[bool] = []
-    rows: list[dict[str, Any]] = []
+    rows: list[tuple[str, str, str, datetime]] = []
     for e164, name in numbers:
         new.append(e164 not in present)
         if e164 not in present:
             present.add(e164)
-            rows.append({"dnd_list_id": dnd_list_id, "e164": e164, "name": name, "created_at": now})
-    if rows:
-        connection.execute(insert(connection, dnd_number).on_conflict_do_nothing(), rows)
+            rows.append((dnd_list_id, e164, name, now))
+    bulk.copy(connection, dnd_number, ("dnd_list_id", "e164", "name", "created_at"), rows)
     return new
 
 
@@ -115,8 +132,10 @@ def count_numbers(connection: Connection, dnd_list_id: str) -> int:
     ).scalar_one()
 
 
-def global_lists(connection: Connection, account_ids: Iterable[str]) -> dict[str, list[str]]:
+def global_lists(connection: Connection, account_ids: Collection[str]) -> dict[str, list[str]]:
     """The ids of the global DND lists by account."""
+    if not account_ids:
+        return {}
     rows = connection.execute(
         sa.select(dnd_list.c.account_id, dnd_list.c.id).where(
             dnd_list.c.account_id.in_(list(account_ids)), dnd_list.c.is_global

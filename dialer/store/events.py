@@ -9,12 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from dialer.models.base import states_in
 from dialer.models.event import EventState
 from dialer.store import bulk
-from dialer.store.tables import Rows, event, in_states
+from dialer.store.tables import AnyRow, Rows, event, in_states, provider
 
-_NEW = states_in("event.state", frozenset({EventState.NEW}))
+_RAW = ("id", "provider_id", "method", "path", "query", "content_type", "body", "received_at")
+_TO_BE_CONSUMED = (
+    sa.select(*(event.c[name] for name in _RAW), provider.c.kind)
+    .outerjoin(provider, provider.c.id == event.c.provider_id)
+    .where(in_states(event, {EventState.NEW}))
+    .with_for_update(of=event, skip_locked=True)
+)
 
 
 def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -28,14 +33,14 @@ def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def claim(connection: Connection, limit: int) -> Rows:
-    """The oldest events that are to be consumed; those that another consumer holds are skipped."""
-    return connection.execute(
-        sa.select(event)
-        .where(in_states(event, {EventState.NEW}))
-        .order_by(event.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
+    """The oldest events that are to be consumed, as they came and with their provider's `kind`, locked; those that
+    another consumer holds are skipped."""
+    return connection.execute(_TO_BE_CONSUMED.order_by(event.c.id).limit(limit)).all()
+
+
+def claim_one(connection: Connection, event_id: int) -> AnyRow | None:
+    """That event, if it is still to be consumed and nobody else holds it."""
+    return connection.execute(_TO_BE_CONSUMED.where(event.c.id == event_id)).one_or_none()
 
 
 def is_any_new(connection: Connection, received_before: datetime) -> bool:
@@ -48,4 +53,7 @@ def is_any_new(connection: Connection, received_before: datetime) -> bool:
 
 def mark(connection: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
     """Note what became of claimed events; each row is {"_id", "state", "attempt_id", "error"}."""
-    bulk.update(connection, event, [{**row, "consumed_at": now} for row in rows], where=_NEW)
+    # The state they come from is a value, not a literal: it would let PostgreSQL read the index of all new events
+    # instead of these few, which is no short cut while many wait.
+    claimed = {"_from": EventState.NEW.value, "consumed_at": now}
+    bulk.update(connection, event, [{**row, **claimed} for row in rows])

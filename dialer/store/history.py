@@ -1,4 +1,4 @@
-"""SQL of the history. `tables.record` writes it, together with every change of state."""
+"""SQL of the history. `tables.move` writes it, together with every change of state."""
 
 from __future__ import annotations
 

@@ -13,23 +13,26 @@ from dialer.store import tables
 from dialer.store.tables import AnyRow, Rows, provider
 
 
-def usable(connection: Connection, account_id: str) -> Rows:
-    """The providers that may carry an account's calls now, in the order in which they are tried."""
+def enabled(connection: Connection, account_id: str) -> Rows:
+    """The providers that may carry an account's calls, paused or not, in the order in which they are tried."""
     return connection.execute(
         sa.select(provider)
         .where(
             sa.or_(provider.c.account_id.is_(None), provider.c.account_id == account_id),
             provider.c.enabled,
-            provider.c.paused_reason.is_(None),
         )
         .order_by(provider.c.priority, provider.c.name)
     ).all()
 
 
+def usable(connection: Connection, account_id: str) -> Rows:
+    """The providers that may carry an account's calls now, in the order in which they are tried."""
+    return [row for row in enabled(connection, account_id) if row.paused_reason is None]
+
+
 def with_ids(connection: Connection, ids: Iterable[str]) -> dict[str, AnyRow]:
     """Providers by id."""
-    rows = connection.execute(sa.select(provider).where(provider.c.id.in_(list(ids)))).all()
-    return {row.id: row for row in rows}
+    return tables.with_ids(connection, provider, ids)
 
 
 def lock(connection: Connection, provider_id: str) -> None:

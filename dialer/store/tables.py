@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection, Row, Table
+from sqlalchemy import Cast, Column, ColumnElement, Connection, Row, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dialer.lifecycle import AttemptState, CallState, CampaignState
@@ -18,6 +19,7 @@ from dialer.models.base import states_in
 from dialer.store import bulk
 
 account = metadata.tables["account"]
+announce_template = metadata.tables["announce_template"]
 attempt = metadata.tables["attempt"]
 call = metadata.tables["call"]
 campaign = metadata.tables["campaign"]
@@ -32,6 +34,7 @@ event = metadata.tables["event"]
 history = metadata.tables["history"]
 import_ = metadata.tables["import"]
 list_field = metadata.tables["list_field"]
+message = metadata.tables["message"]
 provider = metadata.tables["provider"]
 rejected_row = metadata.tables["rejected_row"]
 
@@ -48,6 +51,42 @@ def insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.I
 def in_states(table: Table, states: Iterable[StrEnum]) -> ColumnElement[bool]:
     """`state IN (…)` with literals: a partial index is used only if the planner sees its predicate."""
     return sa.literal_column(states_in(f"{table.name}.state", frozenset(states)), sa.Boolean())
+
+
+def with_ids(
+    connection: Connection, table: Table, ids: Iterable[str], *, lock: bool = False
+) -> dict[str, AnyRow]:
+    """The rows with these ids; `lock`: locked, in the order of their ids."""
+    statement = _with_ids(table, connection.dialect.name, lock)
+    rows = connection.execute(statement, {"ids": many(connection, list(ids))}).all()
+    return {row.id: row for row in rows}
+
+
+@lru_cache(maxsize=32)
+def _with_ids(table: Table, dialect: str, lock: bool) -> Select[Any]:
+    statement = sa.select(table).where(in_many(dialect, table.c.id, "ids"))
+    return statement.order_by(table.c.id).with_for_update() if lock else statement
+
+
+def many(connection: Connection, values: Sequence[Any]) -> Any:
+    """`values` as the one parameter that `in_many` compares with."""
+    return list(values) if connection.dialect.name == "sqlite" else bulk.array_of(values)
+
+
+def in_many(dialect: str, column: Column[Any], name: str) -> ColumnElement[bool]:
+    """`column IN (:name)`, a parameter that `many` makes.
+
+    A statement of a hundred parameters costs more to write and to parse than to run, so PostgreSQL is given an array.
+    """
+    if dialect == "sqlite":
+        return column.in_(sa.bindparam(name, expanding=True))
+    return column == sa.func.any(array(column, name))
+
+
+def array(column: Column[Any], name: str) -> Cast[Any]:
+    """The parameter `name`, made by `many`, as an array of the column's type (PostgreSQL)."""
+    # Of no type, so that the text goes to the database as it was written.
+    return sa.cast(sa.bindparam(name, type_=sa.types.NullType()), postgresql.ARRAY(column.type))
 
 
 class StaleStateError(RuntimeError):
@@ -81,23 +120,11 @@ def move(
     for one in moves:
         if one.to_state not in transitions[one.from_state]:
             raise ValueError(f"a {table.name} cannot go from {one.from_state} to {one.to_state}")
-    _write(
-        connection,
-        table,
-        [
-            {"_id": one.id, "_from": one.from_state.value, "state": one.to_state.value, **one.values}
-            for one in moves
-        ],
-    )
-    record(connection, table.name, moves, now)
-
-
-def _write(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        alike.setdefault(tuple(sorted(row)), []).append(row)
+    for one in moves:
+        alike.setdefault(tuple(one.values), []).append(_row(one))
     for batch in alike.values():
-        moved = bulk.update(connection, table, batch)
+        moved = bulk.move(connection, table, history, batch, now)
         if moved != len(batch):
             raise StaleStateError(
                 f"{len(batch) - moved} of {len(batch)} rows of {table.name} were moved by another"
@@ -105,16 +132,15 @@ def _write(connection: Connection, table: Table, rows: Sequence[dict[str, Any]])
 
 
 def record(connection: Connection, machine: str, moves: Sequence[Move[Any]], now: datetime) -> None:
-    """Append the history of `moves`."""
-    rows = [
-        {
-            "at": now,
-            "machine": machine,
-            "entity_id": one.id,
-            "from_state": one.from_state.value,
-            "to_state": one.to_state.value,
-            "reason": one.reason,
-        }
-        for one in moves
-    ]
-    bulk.insert(connection, history, rows)
+    """Append to the history alone: for rows that are inserted, not moved."""
+    bulk.insert(connection, history, [bulk.history_row(machine, _row(one), now) for one in moves])
+
+
+def _row(one: Move[Any]) -> dict[str, Any]:
+    return {
+        "_id": one.id,
+        "_from": one.from_state.value,
+        "_reason": one.reason,
+        "state": one.to_state.value,
+        **one.values,
+    }
