@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -18,7 +19,7 @@ from sqlalchemy import Connection
 from dialer import ids
 from dialer.calls import gate
 from dialer.calls.ledger import Ledger
-from dialer.calls.window import known_zone
+from dialer.calls.window import CallingWindow, known_zone
 from dialer.campaigns.release import LOST_ZONE, paces_of, window_of
 from dialer.campaigns.template import Template, TemplateError
 from dialer.lifecycle import AttemptState, CallState, CampaignState
@@ -32,7 +33,7 @@ from dialer.providers.base import (
     make_adapter,
 )
 from dialer.secrets import SecretBox, SecretError
-from dialer.store import accounts, attempts, calls, campaigns, contacts, dnd, providers
+from dialer.store import accounts, attempts, calls, campaigns, dnd, messages, providers, singles
 from dialer.store.tables import AnyRow
 
 log = get_logger(__name__)
@@ -100,48 +101,57 @@ def claim(
     *,
     room: Callable[[str], int] = lambda _: sys.maxsize,
     claimed_at: float | None = None,
+    single: bool = False,
 ) -> Claim:
     """Claim those of the calls that are released and may be dialled at `now`; must be committed before sending.
 
     In the same transaction: what is on a DND list ends suppressed, what must wait goes back to wait, what has run out
-    of time ends, the pace grants its tokens, and the attempts are written as SUBMITTING.
+    of time ends, the pace grants its tokens, and the attempts are written as SUBMITTING. `single`: all of them are
+    single calls, which one statement finds with all that is to be known of them.
     """
     claimed_at = moment() if claimed_at is None else claimed_at
-    released = calls.lock_released(connection, call_ids)
+    released, known = (
+        singles.lock_released(connection, call_ids)
+        if single
+        else (calls.lock_released(connection, call_ids), None)
+    )
     if not released:
         return Claim()
-    facts = _Facts(connection, released, now)
+    facts = _Facts(connection, released, known, now)
     ledger = Ledger(now)
-    ready: dict[tuple[str | None, str], list[tuple[AnyRow, Adapter, Submission]]] = {}
+    ready: dict[tuple[str | None, str, str], list[tuple[AnyRow, Adapter, Submission]]] = {}
     for call in released:
         prepared = _prepare(call, facts, adapters, ledger, now)
         if prepared is not None:
-            ready.setdefault((call.campaign_id, call.provider_id), []).append((call, *prepared))
+            ready.setdefault((call.campaign_id, call.account_id, call.provider_id), []).append(
+                (call, *prepared)
+            )
             facts.note_dial(call, now)
     placements: list[Placement] = []
     refused: list[str] = []
     crowded: list[str] = []
     rows = []
     wait = 0.0
-    for (campaign_id, provider_id), prepared_calls in ready.items():
+    for (campaign_id, account_id, provider_id), prepared_calls in ready.items():
         provider = facts.providers[provider_id]
-        paces = paces_of(
-            facts.campaigns.get(campaign_id or ""), facts.accounts[prepared_calls[0][0].account_id], provider
-        )
+        is_single = campaign_id is None
+        paces = paces_of(facts.campaigns.get(campaign_id or ""), facts.accounts[account_id], provider)
         free = max(0, room(provider_id))
         batch = prepared_calls[:free]
         crowded += [call.id for call, _, _ in prepared_calls[free:]]
         if not batch:
             continue
         granted_at = moment() if paces else None
-        grant = limiter.take(Stage.SEND, provider_id, paces, len(batch))
+        grant = limiter.take(Stage.SEND, provider_id, paces, len(batch), ahead=is_single)
         for call, adapter, submission in batch[: grant.calls]:
             ledger.dial(call, call.dials + 1)
             rows.append(_new_attempt(call, submission, now, now + adapters.settle_within(adapter)))
             placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at, granted_at))
-        for call, _, _ in batch[grant.calls :]:
+        for place, (call, _, _) in enumerate(batch[grant.calls :], start=1):
             if grant.blocker == "hold":
                 ledger.wait(call, now + timedelta(seconds=grant.wait), "provider held")
+            elif is_single:  # the fast lane waits for nobody; each has a turn of its own
+                ledger.wait(call, now + timedelta(seconds=grant.wait * place), "pace")
             else:
                 refused.append(call.id)
                 wait = max(wait, grant.wait)
@@ -154,16 +164,30 @@ def claim(
 class _Facts:
     """What must be known of a batch of calls before they are dialled, read in a handful of statements."""
 
-    def __init__(self, connection: Connection, released: Sequence[AnyRow], now: datetime) -> None:
+    def __init__(
+        self, connection: Connection, released: Sequence[AnyRow], known: singles.Facts | None, now: datetime
+    ) -> None:
+        self.campaigns: Mapping[str, Any] = {}
+        self.messages: Mapping[str, Any] = {}
+        self._windows: Mapping[str, CallingWindow] = {}
+        if known is None:
+            self._read(connection, released)
+        else:
+            self.accounts, self.providers = known.accounts, known.providers
+            self.messages, self.on_dnd = known.messages, known.on_dnd
+        self._read_dials(connection, released, now)
+
+    def _read(self, connection: Connection, released: Sequence[AnyRow]) -> None:
         campaign_ids = sorted({call.campaign_id for call in released if call.campaign_id})
         self.campaigns = campaigns.with_ids(connection, campaign_ids)
         self.accounts = accounts.with_ids(connection, {call.account_id for call in released})
         self.providers = providers.with_ids(connection, {call.provider_id for call in released})
-        self.contacts = contacts.at_positions(
-            connection, [(call.list_id, call.position) for call in released if call.list_id]
-        )
+        self.messages = messages.of_calls(connection, [call.id for call in released if not call.campaign_id])
         lists = campaigns.dnd_lists(connection, campaign_ids)
-        everywhere = dnd.global_lists(connection, self.accounts)
+        # A campaign's lists hold its account's global one already.
+        everywhere = dnd.global_lists(
+            connection, {call.account_id for call in released if not call.campaign_id}
+        )
         self._lists = {
             call.id: {*lists.get(call.campaign_id or "", ()), *everywhere.get(call.account_id, ())}
             for call in released
@@ -174,6 +198,12 @@ class _Facts:
         self.on_dnd = {
             call.id for call in released if any((one, call.e164) in listed for one in self._lists[call.id])
         }
+        self._windows = {
+            campaign.id: window_of(campaign, self.accounts[campaign.account_id])
+            for campaign in self.campaigns.values()
+        }
+
+    def _read_dials(self, connection: Connection, released: Sequence[AnyRow], now: datetime) -> None:
         self._dials: dict[str, dict[str, list[datetime]]] = {}
         for account in sorted(self.accounts.values(), key=lambda account: account.id):
             if account.frequency_cap is not None:
@@ -203,7 +233,7 @@ class _Facts:
             campaign_end_at=campaign.end_at if campaign is not None else None,
             expires_at=call.expires_at,
             zone=zone,
-            window=window_of(campaign, account) if campaign is not None else None,
+            window=self._windows.get(call.campaign_id or ""),
             dials_in_last_day=len(dials),
             frequency_cap=cap,
             capped_until=capped_until,
@@ -246,12 +276,11 @@ def _prepare(
 
 def _submission(call: AnyRow, campaign: AnyRow | None, facts: _Facts) -> Submission:
     if campaign is None:
-        raise TemplateError("the call has no message")
-    contact = facts.contacts.get((call.list_id, call.position))
+        return _single_submission(call, facts.messages.get(call.id))
     text = None
     if campaign.announcement_text is not None:
-        values = dict(contact.fields) if contact is not None else {}
-        values["contact_name"] = contact.name if contact is not None else ""
+        values = dict(call.contact_fields or {})
+        values["contact_name"] = call.contact_name or ""
         values["contact_number"] = call.e164
         text = _template(campaign.announcement_text).render(values)
     return Submission(
@@ -261,11 +290,29 @@ def _submission(call: AnyRow, campaign: AnyRow | None, facts: _Facts) -> Submiss
         text=text,
         media=campaign.recorded_filename,
         repeat_count=campaign.repeat_count,
-        language=(contact.language if contact is not None else None) or campaign.language_code,
+        language=call.contact_language or campaign.language_code,
         voice=campaign.voice,
         volume=campaign.volume,
         rate=campaign.rate,
         pitch=campaign.pitch,
+    )
+
+
+def _single_submission(call: AnyRow, message: AnyRow | None) -> Submission:
+    if message is None or message.text is None:
+        raise TemplateError("the call has no message")
+    return Submission(
+        attempt_id=ids.attempt_id(call.id, call.dials + 1),
+        to=call.e164,
+        caller_id=message.caller_id,
+        text=message.text,
+        media=None,
+        repeat_count=message.repeat_count,
+        language=message.language_code,
+        voice=message.voice,
+        volume=message.volume,
+        rate=message.rate,
+        pitch=message.pitch,
     )
 
 

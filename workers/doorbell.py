@@ -26,9 +26,14 @@ class Doorbell:
         self._app = app
 
     def place_calls(self, ids: Sequence[str]) -> None:
-        """Have a worker place these released calls."""
+        """Have a worker place these released calls of a campaign."""
         for start in range(0, len(ids), CALLS_PER_RING):
             self._ring("place_calls", "calls", [list(ids[start : start + CALLS_PER_RING])])
+
+    def place_singles(self, ids: Sequence[str]) -> None:
+        """Have a worker of the fast lane place these released single calls."""
+        for start in range(0, len(ids), CALLS_PER_RING):
+            self._ring("place_calls", "otp", [list(ids[start : start + CALLS_PER_RING]), True])
 
     def consume_events(self) -> None:
         """Have a worker consume the events that are stored."""

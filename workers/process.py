@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 from functools import cache
 from typing import Any
@@ -23,6 +25,7 @@ from workers.dispatch import Dispatcher
 DRAIN = 15.0
 
 log = logs.get_logger(__name__)
+_worker: int | None = None  # the process id of the worker that this pool process belongs to
 
 
 @cache
@@ -57,10 +60,20 @@ def _set_up_logging(**_: Any) -> None:
     logs.configure(get_settings())
 
 
+@signals.worker_before_create_process.connect
+def _before_fork(**_: Any) -> None:
+    global _worker  # noqa: PLW0603 - told to the pool process by the fork
+    _worker = os.getpid()
+    # The pool processes share what the worker has loaded, until somebody writes to it, as a collection does.
+    gc.collect()
+    gc.freeze()
+
+
 @signals.worker_process_init.connect
 def _start(**_: Any) -> None:
-    # A pool process must not outlive the worker: nobody could stop it, and it holds claimed calls.
-    tether(signal.SIGKILL)
+    # A pool process must not outlive the worker: nobody could stop it, and it holds claimed calls. The worker may be
+    # gone by now.
+    tether(signal.SIGKILL, _worker)
     logs.configure(get_settings())
 
 

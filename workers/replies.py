@@ -31,8 +31,10 @@ def write(connection: Connection, results: Sequence[SubmitResult], now: datetime
     by_attempt: Mapping[str, SubmitResult] = {result.attempt_id: result for result in results}
     locked = attempts.lock(connection, sorted(by_attempt))
     their_calls = calls.lock(connection, sorted({row.call_id for row in locked.values()}))
+    # Only what a call ends with asks for its campaign.
+    refused = [row for row in locked.values() if by_attempt[row.id].outcome is Outcome.REFUSED]
     their_campaigns = campaigns.with_ids(
-        connection, sorted({row.campaign_id for row in locked.values() if row.campaign_id})
+        connection, sorted({row.campaign_id for row in refused if row.campaign_id})
     )
     ledger = Ledger(now)
     holds: dict[str, datetime] = {}
@@ -60,8 +62,9 @@ def write(connection: Connection, results: Sequence[SubmitResult], now: datetime
     for provider_id in sorted(unreached.keys() - reached - holds.keys()):
         log.warning("provider not reached", provider_id=provider_id)
         holds[provider_id] = min(unreached[provider_id], now + LONGEST_REST)
-    # In the order of their ids, so that two writers never wait for each other.
-    for provider_id in sorted({*holds, *pauses}):
+    # In the order in which release takes them, so that two transactions never wait for each other.
+    touched = providers.with_ids(connection, {*holds, *pauses}) if holds or pauses else {}
+    for provider_id in sorted(touched, key=lambda one: (touched[one].priority, touched[one].name)):
         if provider_id in holds:
             providers.hold(connection, provider_id, holds[provider_id])
         if provider_id in pauses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,13 +17,15 @@ from dialer.lifecycle import Disposition
 from dialer.logs import get_logger
 from dialer.models.event import EventState
 from dialer.providers.base import EventError, Fact, RawEvent, adapter_class
-from dialer.store import attempts, calls, campaigns, events, providers
+from dialer.store import attempts, calls, campaigns, events
 from dialer.store.tables import AnyRow, Rows
 
 log = get_logger(__name__)
 
 #: Events consumed in one transaction.
 GROUP = 500
+#: A consumer whose group held fewer events than this leaves.
+FEW = 200
 
 Clock = Callable[[Connection], datetime]
 
@@ -38,37 +41,49 @@ class _Told:
 
 def consume(engine: Engine, clock: Clock = utc_now, limit: int = GROUP) -> int:
     """Consume one group of events; how many there were. Safe in any number of processes at once."""
-    with writing(engine) as connection:
-        claimed = events.claim(connection, limit)
-        if claimed:
-            now = clock(connection)
-            try:
-                with connection.begin_nested():
-                    _consume(connection, claimed, now)
-            except AWAY:
-                raise
-            except Exception:
-                log.exception("events cannot be consumed together", events=len(claimed))
-                _consume_one_by_one(connection, claimed, now)
+    claimed: Rows = ()
+    try:
+        with writing(engine) as connection:
+            claimed = events.claim(connection, limit)
+            if claimed:
+                _consume(connection, claimed, clock(connection))
+    except AWAY:
+        raise
+    except Exception:
+        if not claimed:
+            raise
+        log.exception("events cannot be consumed together", events=len(claimed))
+        for row in claimed:
+            _consume_alone(engine, row.id, clock)
     return len(claimed)
 
 
-def _consume_one_by_one(connection: Connection, claimed: Rows, now: datetime) -> None:
+def keep_consuming(engine: Engine, clock: Clock = utc_now, *, seconds: float) -> None:
+    """Consume events while they come in large groups, or for so many seconds. Few are left to the next doorbell, which
+    webhooks ring as long as events come: consumers that lingered would answer fewer doorbells than are rung."""
+    until = time.monotonic() + seconds
+    while consume(engine, clock, GROUP) >= FEW and time.monotonic() < until:
+        pass
+
+
+def _consume_alone(engine: Engine, event_id: int, clock: Clock) -> None:
     """One event that cannot be applied must not hold up all that come after it; it is kept raw."""
-    for row in claimed:
-        try:
-            with connection.begin_nested():
-                _consume(connection, [row], now)
-        except AWAY:
-            raise
-        except Exception as error:
-            log.exception("event cannot be applied", event_id=row.id)
-            mark = _mark(row, EventState.UNREADABLE, type(error).__name__)
-            events.mark(connection, [mark], now)
+    try:
+        with writing(engine) as connection:
+            row = events.claim_one(connection, event_id)
+            if row is not None:  # else another consumer was faster
+                _consume(connection, [row], clock(connection))
+    except AWAY:
+        raise
+    except Exception as error:
+        log.exception("event cannot be applied", event_id=event_id)
+        with writing(engine) as connection:
+            mark = _mark(event_id, EventState.UNREADABLE, type(error).__name__)
+            events.mark(connection, [mark], clock(connection))
 
 
 def _consume(connection: Connection, claimed: Rows, now: datetime) -> None:
-    told = _read(connection, claimed)
+    told = _read(claimed)
     locked = attempts.lock(connection, sorted({fact.attempt_id for one in told for fact in one.facts}))
     facts: dict[str, list[Fact]] = {}
     for one in told:
@@ -84,14 +99,13 @@ def _consume(connection: Connection, claimed: Rows, now: datetime) -> None:
     events.mark(connection, [one.mark for one in told], now)
 
 
-def _read(connection: Connection, claimed: Rows) -> list[_Told]:
+def _read(claimed: Rows) -> list[_Told]:
     """The events in our words."""
-    known = providers.with_ids(connection, {row.provider_id for row in claimed})
     told = []
     for row in claimed:
-        one = _Told(row.provider_id, _mark(row, EventState.CONSUMED))
+        one = _Told(row.provider_id, _mark(row.id, EventState.CONSUMED))
         try:
-            one.facts = adapter_class(known[row.provider_id].kind).read_event(_raw(row))
+            one.facts = adapter_class(row.kind).read_event(_raw(row))
         except EventError as error:
             one.mark.update(state=EventState.UNREADABLE.value, error=str(error))
         except Exception as error:
@@ -104,8 +118,8 @@ def _read(connection: Connection, claimed: Rows) -> list[_Told]:
     return told
 
 
-def _mark(row: AnyRow, state: EventState, error: str = "") -> dict[str, Any]:
-    return {"_id": row.id, "state": state.value, "attempt_id": None, "error": error}
+def _mark(event_id: int, state: EventState, error: str = "") -> dict[str, Any]:
+    return {"_id": event_id, "state": state.value, "attempt_id": None, "error": error}
 
 
 def _apply(connection: Connection, locked: Rows, facts: dict[str, list[Fact]], now: datetime) -> None:

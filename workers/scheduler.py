@@ -1,6 +1,7 @@
 """The scheduler: a loop, any number of replicas, no leader. The tables say what is due.
 
-Each round visits every campaign that needs attention and rings for what it released. Once a second it also rings
+Each round visits every campaign that needs attention and rings for what it released; between two visits, ten times a
+second, single calls that have waited go first. Once a second it also rings
 again for released calls that nobody took and events that nobody consumed, gives up attempts whose worker died,
 settles those whose final event never came, and goes on with imports whose worker died.
 """
@@ -19,8 +20,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from dialer import imports, logs
+from dialer.calls import single
 from dialer.campaigns.release import VisitError, visit_next
-from dialer.db import make_engine, reading, utc_now, writing
+from dialer.db import AWAY, make_engine, reading, utc_now, writing
 from dialer.pace.limiter import Limiter
 from dialer.settings import Settings, get_settings
 from dialer.store import calls, campaigns, events
@@ -33,6 +35,8 @@ log = logs.get_logger(__name__)
 
 #: Visits in one round, so that upkeep has its turn beside an unlimited campaign.
 VISITS = 200
+#: Seconds between two looks at single calls.
+SINGLES_EVERY = 0.1
 #: Seconds between two rounds of upkeep.
 UPKEEP_EVERY = 1.0
 #: A doorbell that nobody answered for so long is rung again.
@@ -56,6 +60,7 @@ class Scheduler:
     doorbell: Doorbell
     interval: float
     stopping: threading.Event = field(default_factory=threading.Event)
+    _singles_at: float = 0.0
 
     def run(self) -> None:
         """Go round until `stopping` is set. Servers that are away are waited for."""
@@ -81,6 +86,7 @@ class Scheduler:
     def visit_all(self) -> bool:
         """Visit campaigns that need attention and ring for what they release; whether the round was cut short."""
         for _ in range(VISITS):
+            self._release_singles()
             try:
                 visit = visit_next(self.engine, self.limiter)
             except VisitError as error:
@@ -97,6 +103,18 @@ class Scheduler:
                 return False
         return True
 
+    def _release_singles(self) -> None:
+        """Release single calls that have waited, when it is time to look, and ring for them."""
+        if time.monotonic() < self._singles_at:
+            return
+        self._singles_at = time.monotonic() + SINGLES_EVERY
+        self._each("release single calls", self._release_and_ring)
+
+    def _release_and_ring(self) -> None:
+        released = single.release_due(self.engine, self.limiter)
+        if released:
+            self.doorbell.place_singles(released)
+
     def upkeep(self) -> None:
         """Everything that is due because something was lost."""
         self._each("ring again for calls", self._ring_for_untaken)
@@ -108,7 +126,7 @@ class Scheduler:
     def _each(self, what: str, do: Callable[[], object]) -> None:
         try:
             do()
-        except (SQLAlchemyError, RedisError, OSError):
+        except (*AWAY, RedisError, OSError):
             raise
         except Exception:
             # One kind of upkeep that fails on odd data must not keep the others from running.
@@ -123,8 +141,11 @@ class Scheduler:
         by_campaign: dict[str | None, list[str]] = {}
         for row in untaken:
             by_campaign.setdefault(row.campaign_id, []).append(row.id)
-        for ids in by_campaign.values():
-            self.doorbell.place_calls(ids)
+        for campaign_id, ids in by_campaign.items():
+            if campaign_id is None:
+                self.doorbell.place_singles(ids)
+            else:
+                self.doorbell.place_calls(ids)
 
     def _ring_for_events(self) -> None:
         with reading(self.engine) as connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 from dialer import imports
@@ -13,28 +12,22 @@ from workers.doorbell import Doorbell
 
 log = get_logger(__name__)
 
-#: After a group of fewer events than this, more are waited for so many seconds: a group costs much the same for one
-#: event as for a hundred.
-FEW, LINGER = 100, 0.03
-#: Seconds that a task works on before it leaves the rest to the next doorbell.
-STINT = 20.0
-#: … that an import does: results may wait in the same queue behind it, and must not wait long.
+#: Seconds that a task works on before it leaves the rest to the next doorbell. Its process may serve other queues, in
+#: which calls or results wait behind it: not for long.
+RESULTS_STINT = 2.0
 IMPORT_STINT = 5.0
 
 
 @app.task(name="place_calls")
-def place_calls(call_ids: list[str]) -> None:
-    """Place these calls, as far as they are released and the pace allows."""
-    process.dispatcher().place(call_ids)
+def place_calls(call_ids: list[str], single: bool = False) -> None:
+    """Place these calls, as far as they are released and the pace allows; `single`: none is of a campaign."""
+    process.dispatcher().place(call_ids, single=single)
 
 
 @app.task(name="consume_events")
 def consume_events() -> None:
-    """Consume the events that are stored, until there are none."""
-    until = time.monotonic() + STINT
-    while (consumed := results.consume(process.engine())) and time.monotonic() < until:
-        if consumed < FEW:
-            time.sleep(LINGER)
+    """Consume the events that are stored, as long as they come in large groups."""
+    results.keep_consuming(process.engine(), seconds=RESULTS_STINT)
 
 
 @app.task(name="run_import")

@@ -1,4 +1,4 @@
-"""The application: all routes over one engine."""
+"""The application: all routes over one engine, but the webhooks', which stand in front of it."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
+from sqlalchemy import Connection
 
 from dialer.api.envelope import UnauthorizedError
 from dialer.db import reading
@@ -29,15 +30,20 @@ def current_account(
     auth: Annotated[str | None, Security(_AUTH)],
 ) -> AnyRow:
     """The enabled account whose headers these are. Raises `UnauthorizedError`."""
+    with reading(request.app.state.engine) as connection:
+        return account_of(connection, account, auth)
+
+
+def account_of(connection: Connection, account: str | None, auth: str | None) -> AnyRow:
+    """The enabled account with these headers. Raises `UnauthorizedError`."""
     account_id, auth = (account or "").strip(), (auth or "").strip()
-    found = None
-    if _ACCOUNT_ID.fullmatch(account_id):
-        with reading(request.app.state.engine) as connection:
-            found = accounts.with_id(connection, account_id)
+    found = accounts.with_id(connection, account_id) if _ACCOUNT_ID.fullmatch(account_id) else None
     is_same = same_auth(_NOBODY if found is None else found.auth_hash, auth)
     if found is None or not is_same or not auth or not found.enabled:
         raise UnauthorizedError
     return found
 
 
+#: For an endpoint that looks at the headers itself: they are named in `/docs`.
+HEADERS = [Security(_ACCOUNT), Security(_AUTH)]
 CurrentAccount = Annotated[AnyRow, Depends(current_account)]

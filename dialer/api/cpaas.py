@@ -10,14 +10,15 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
 from dialer.api.auth import CurrentAccount
+from dialer.api.body import Body, no_constant, takes
 from dialer.api.envelope import failure, success
 from dialer.campaigns import control
 from dialer.campaigns.create import NewCampaign, create_campaign
@@ -33,7 +34,7 @@ from dialer.models import ImportKind, ImportState
 from dialer.numbers import digits
 from dialer.reading import Fields
 from dialer.settings import Settings
-from dialer.store import campaigns, cdrs, contacts, dnd, imports
+from dialer.store import campaigns, cdrs, contacts, dnd, imports, singles
 from dialer.store.contacts import NewContact
 from dialer.store.tables import AnyRow, Rows
 
@@ -83,40 +84,12 @@ _CAMPAIGN = {
 }
 
 
-async def _raw_body(request: Request, _: CurrentAccount) -> bytes:
-    return await request.body()
-
-
-def _decoded(raw: Annotated[bytes, Depends(_raw_body)]) -> dict[str, Any]:
-    """The request's body, a JSON object. Raises `FieldError`."""
-    try:
-        body = json.loads(raw, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise FieldError("body", "The body is not JSON: send an object such as {…} in UTF-8.") from None
-    if not isinstance(body, dict):
-        raise FieldError("body", "The body must be a JSON object such as {…}.")
-    return body
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-Body = Annotated[dict[str, Any], Depends(_decoded)]
-
-
-def _takes(**example: Any) -> dict[str, Any]:
-    """The body of an endpoint, for its page in `/docs`."""
-    content = {"application/json": {"schema": {"type": "object"}, "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
 router = APIRouter(prefix="/api", tags=["first generation"])
 #: The reference's own address of `stop_campaign` has no `/api`.
 bare_router = APIRouter(tags=["first generation"])
 
 
-@router.post("/create_campaign_list", openapi_extra=_takes(list_name="my_campaign_list"))
+@router.post("/create_campaign_list", openapi_extra=takes(list_name="my_campaign_list"))
 def create_campaign_list(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Create Campaign List"."""
     name = Fields(body).needed("list_name", longest=LONGEST_LIST_NAME)
@@ -128,7 +101,7 @@ def create_campaign_list(request: Request, account: CurrentAccount, body: Body) 
     return success(list_id=list_id)
 
 
-@router.post("/create_campaign_dnd_list", openapi_extra=_takes(dnd_list_name="my_first_DND_list"))
+@router.post("/create_campaign_dnd_list", openapi_extra=takes(dnd_list_name="my_first_DND_list"))
 def create_campaign_dnd_list(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Create Campaign DND List"."""
     name = Fields(body).needed("dnd_list_name", longest=LONGEST_LIST_NAME)
@@ -140,7 +113,7 @@ def create_campaign_dnd_list(request: Request, account: CurrentAccount, body: Bo
     return success(dnd_list_id=dnd_list_id)
 
 
-@router.post("/add_contact_to_list", openapi_extra=_takes(list_id="LSaa8f9db7e6", contacts=[_CONTACT]))
+@router.post("/add_contact_to_list", openapi_extra=takes(list_id="LSaa8f9db7e6", contacts=[_CONTACT]))
 def add_contact_to_list(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Add Contacts to List". Bad rows are listed as `rejected`; the good ones are taken."""
     list_id = Fields(body).identifier("list_id")
@@ -155,7 +128,7 @@ def add_contact_to_list(request: Request, account: CurrentAccount, body: Body) -
 
 
 @router.post(
-    "/add_dnd_contact_to_list", openapi_extra=_takes(dnd_list_id="DN95716be314", dnd_contacts=[_DND_CONTACT])
+    "/add_dnd_contact_to_list", openapi_extra=takes(dnd_list_id="DN95716be314", dnd_contacts=[_DND_CONTACT])
 )
 def add_dnd_contact_to_list(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Add DND Contacts To List"."""
@@ -172,7 +145,7 @@ def add_dnd_contact_to_list(request: Request, account: CurrentAccount, body: Bod
 
 
 @router.post(
-    "/import_broadcast_contacts_csv", openapi_extra=_takes(list_id="LS608c393614", csv_name="contacts.csv")
+    "/import_broadcast_contacts_csv", openapi_extra=takes(list_id="LS608c393614", csv_name="contacts.csv")
 )
 def import_broadcast_contacts_csv(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Import Contacts via CSV File". A long file is imported in the background; the answer says so."""
@@ -181,14 +154,14 @@ def import_broadcast_contacts_csv(request: Request, account: CurrentAccount, bod
 
 @router.post(
     "/import_dnd_contacts_csv",
-    openapi_extra=_takes(dnd_list_id="DNd2b09f8f80", dnd_csv_name="dnd_contacts.csv"),
+    openapi_extra=takes(dnd_list_id="DNd2b09f8f80", dnd_csv_name="dnd_contacts.csv"),
 )
 def import_dnd_contacts_csv(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Add DND Contacts to List via CSV File"."""
     return _import(request, account, body, ImportKind.DND)
 
 
-@router.post("/create_campaign", openapi_extra=_takes(**_CAMPAIGN))
+@router.post("/create_campaign", openapi_extra=takes(**_CAMPAIGN))
 def create_a_campaign(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Create Campaign"."""
     wanted = NewCampaign.read(body)
@@ -197,8 +170,8 @@ def create_a_campaign(request: Request, account: CurrentAccount, body: Body) -> 
     return success(campaign_id=campaign_id)
 
 
-@router.post("/stop_campaign", openapi_extra=_takes(campaign_id="CM7b1b0f4c2f"))
-@bare_router.post("/stop_campaign", openapi_extra=_takes(campaign_id="CM7b1b0f4c2f"))
+@router.post("/stop_campaign", openapi_extra=takes(campaign_id="CM7b1b0f4c2f"))
+@bare_router.post("/stop_campaign", openapi_extra=takes(campaign_id="CM7b1b0f4c2f"))
 def stop_campaign(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Stop Campaign"."""
     campaign_id = Fields(body).identifier("campaign_id")
@@ -217,7 +190,7 @@ def get_campaign_details(request: Request, account: CurrentAccount) -> JSONRespo
     )
 
 
-@router.post("/get_cdr_by_campaign_id", openapi_extra=_takes(campaign_id="CM39139118b8"))
+@router.post("/get_cdr_by_campaign_id", openapi_extra=takes(campaign_id="CM39139118b8"))
 def get_cdr_by_campaign_id(request: Request, account: CurrentAccount, body: Body) -> StreamingResponse:
     """See "Get CDR By Campaign ID": all of them, streamed."""
     campaign_id = Fields(body).identifier("campaign_id")
@@ -231,7 +204,18 @@ def get_cdr_by_campaign_id(request: Request, account: CurrentAccount, body: Body
     )
 
 
-@router.post("/get_campaign_cdr_statistics", openapi_extra=_takes(campaign_id="CM7b1b0f4c2f"))
+@router.post("/get_cdr_by_request_id", openapi_extra=takes(request_id="01k9x2c4m8h6w3q5r7t9"))
+def get_cdr_by_request_id(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
+    """See "Get CDR By Request ID". None yet while the call is on its way."""
+    request_id = Fields(body).identifier("request_id")
+    with reading(_engine(request)) as connection:
+        if singles.get(connection, account.id, request_id) is None:
+            raise NotFound("request_id", "request_id: this account has no such call; check the id.")
+        found = cdrs.of_call(connection, account.id, request_id)
+    return success(message="cdr found" if found else "no cdr found", result=[_cdr(row) for row in found])
+
+
+@router.post("/get_campaign_cdr_statistics", openapi_extra=takes(campaign_id="CM7b1b0f4c2f"))
 def get_campaign_cdr_statistics(request: Request, account: CurrentAccount, body: Body) -> JSONResponse:
     """See "Get Campaign CDR Statistics"."""
     campaign_id = Fields(body).identifier("campaign_id")
@@ -276,7 +260,7 @@ def _rows(body: dict[str, Any], name: str) -> list[Any]:
     rows = body.get(name)
     if isinstance(rows, str):
         try:
-            rows = json.loads(rows, parse_constant=_no_constant)
+            rows = json.loads(rows, parse_constant=no_constant)
         except (ValueError, RecursionError):
             rows = None
     if not isinstance(rows, list) or not rows:
@@ -434,8 +418,8 @@ def _cdr_answer(engine: Engine, account_id: str, campaign_id: str, page: Rows) -
 
 
 def _cdr(row: AnyRow) -> dict[str, Any]:
-    """See "Get CDR By Campaign ID"."""
-    return {
+    """See "Get CDR By Campaign ID" and, of a single call, "Get CDR By Request ID"."""
+    cdr = {
         "account_id": row.account_id,
         "agent_number": "",
         "answer": _date(row.answered_at),
@@ -452,11 +436,17 @@ def _cdr(row: AnyRow) -> dict[str, Any]:
         "dtmf_inputs": row.dtmf_inputs,
         "end": _date(row.ended_at),
         "id": row.id,
-        "is_dnd": "1" if row.dial_status == DialStatus.DND else "0",
-        "list_id": row.list_id or "",
         "recording_name": "",
         "request_id": row.call_id,
         "uniqueid": row.attempt_id or "",
+    }
+    if row.campaign_id is None:
+        own = {"call_direction": "outbound-api", "customer_number": digits(row.e164)}
+        return {**cdr, **own, "destination_context": "local_call"}
+    return {
+        **cdr,
+        "is_dnd": "1" if row.dial_status == DialStatus.DND else "0",
+        "list_id": row.list_id or "",
     }
 
 

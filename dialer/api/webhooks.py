@@ -1,7 +1,9 @@
 """Where providers call back: check the token, store the raw event, answer 2xx. Nothing else.
 
-Events are stored in groups: whatever arrived while the last group was being committed is committed together, and
-each request is answered only after its own commit. A 2xx from here is a promise.
+Each request is answered only after its event is committed (dialer/api/inbox.py). A 2xx from here is a promise.
+
+This is plain ASGI in front of the application: a callback needs nothing of what a framework does for a route, which
+costs several times what is left.
 """
 
 from __future__ import annotations
@@ -12,164 +14,181 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from fastapi import APIRouter, Request, Response
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dialer.db import reading, writing
+from dialer.api.inbox import Inbox
+from dialer.db import reading
 from dialer.logs import get_logger
 from dialer.models.event import EventState
 from dialer.providers.base import RawEvent, adapter_class
-from dialer.store import events, providers
-from dialer.store.tables import AnyRow
+from dialer.store import providers
 
 log = get_logger(__name__)
 
+PREFIX = "/webhooks/"
+METHODS = ("GET", "HEAD", "POST")
 #: Bytes; a callback that is larger is answered 413.
 LARGEST_BODY = 1_048_576
-#: Events stored in one transaction.
-GROUP = 500
 #: Seconds for which a provider's token and login are remembered.
 REMEMBERED = 2.0
-#: Seconds between two doorbells for new events.
-RING_EVERY = 0.05
+
+Answer = tuple[Message, ...]  # as ASGI has it; empty: none
 
 
-@dataclass(slots=True)
-class Inbox:
-    """Stores raw events in groups, and rings for their consumer. One per process, on its event loop."""
-
-    engine: Engine
-    ring: Callable[[], None]
-    _waiting: list[tuple[dict[str, Any], asyncio.Future[None]]] = field(default_factory=list)
-    _writer: asyncio.Task[None] | None = None
-    _ringer: asyncio.Task[None] | None = None
-
-    async def store(self, row: dict[str, Any]) -> None:
-        """Return once the event is committed. Raises SQLAlchemyError when it could not be."""
-        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((row, stored))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
-        await stored
-
-    async def close(self) -> None:
-        """Wait for what is being written and rung."""
-        for task in (self._writer, self._ringer):
-            if task is not None:
-                await asyncio.gather(task, return_exceptions=True)
-
-    async def _write(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
-            try:
-                await asyncio.to_thread(self._commit, [row for row, _ in group])
-            except Exception as error:  # noqa: BLE001 - handed to every request of the group, which answers 503
-                for _, stored in group:
-                    if not stored.done():
-                        stored.set_exception(error)
-                continue
-            for _, stored in group:
-                if not stored.done():
-                    stored.set_result(None)
-            if self._ringer is None or self._ringer.done():
-                self._ringer = asyncio.create_task(self._ring())
-
-    def _commit(self, rows: Sequence[dict[str, Any]]) -> None:
-        with writing(self.engine) as connection:
-            events.add(connection, rows)
-
-    async def _ring(self) -> None:
-        # At once, and once more for what came while it rang.
-        await asyncio.to_thread(self.ring)
-        await asyncio.sleep(RING_EVERY)
-        await asyncio.to_thread(self.ring)
+def _answer(status: int, text: str, *headers: tuple[bytes, bytes]) -> Answer:
+    body = text.encode()
+    length = (b"content-length", str(len(body)).encode())
+    known = [length, (b"content-type", b"text/plain; charset=utf-8"), *headers]
+    return (
+        {"type": "http.response.start", "status": status, "headers": known},
+        {"type": "http.response.body", "body": body},
+    )
 
 
-@dataclass(slots=True)
+OK = _answer(200, "ok")
+UNAUTHORIZED = _answer(401, "wrong user or password", (b"www-authenticate", b'Basic realm="dialer"'))
+NOT_FOUND = _answer(404, "no such webhook")
+NOT_ALLOWED = _answer(405, "a callback is a GET or a POST", (b"allow", ", ".join(METHODS).encode()))
+TOO_LARGE = _answer(413, f"a callback may hold {LARGEST_BODY} bytes")
+TRY_AGAIN = _answer(503, "not stored, try again", (b"retry-after", b"5"))
+
+
+class Address(NamedTuple):
+    """`/webhooks/{provider}/{token}/{rest}`, decoded."""
+
+    provider: str
+    token: str
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A provider, as far as its callbacks need it."""
+
+    provider_id: str
+    name: str
+    token: str = field(repr=False)
+    previous_token: str | None = field(repr=False)
+    previous_token_until: datetime | None
+    login_hash: str | None = field(repr=False)
+    dedupe_key: Callable[[RawEvent], str]
+
+
 class Directory:
-    """Providers by name, remembered for a moment so that a callback costs one statement."""
+    """Providers by name, remembered for a moment so that a callback costs no statement of its own."""
 
-    engine: Engine
-    _known: dict[str, tuple[float, AnyRow | None]] = field(default_factory=dict)
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, tuple[float, asyncio.Future[Hook | None]]] = {}
 
-    async def find(self, name: str) -> AnyRow | None:
-        at, row = self._known.get(name, (0.0, None))
-        if time.monotonic() - at > REMEMBERED:
+    async def find(self, name: str) -> Hook | None:
+        """The provider of that name. Raises SQLAlchemyError when the database does not answer."""
+        at, found = self._known.get(name, (0.0, None))
+        if found is None or time.monotonic() - at > REMEMBERED or (found.done() and found.exception()):
             if len(self._known) > 1000:
                 self._known.clear()
-            row = await asyncio.to_thread(self._read, name)
-            self._known[name] = (time.monotonic(), row)
-        return row
+            # Whoever asks meanwhile waits for the same answer.
+            found = asyncio.ensure_future(asyncio.to_thread(self._read, name))
+            self._known[name] = (time.monotonic(), found)
+        return found.result() if found.done() else await asyncio.shield(found)
 
-    def _read(self, name: str) -> AnyRow | None:
+    def _read(self, name: str) -> Hook | None:
         if "\x00" in name:
             return None  # PostgreSQL would not even compare it
-        with reading(self.engine) as connection:
-            return providers.named(connection, name)
+        with reading(self._engine) as connection:
+            row = providers.named(connection, name)
+        if row is None:
+            return None
+        return Hook(
+            row.id,
+            row.name,
+            row.webhook_token,
+            row.previous_webhook_token,
+            row.previous_token_until,
+            row.callback_auth_hash,
+            adapter_class(row.kind).dedupe_key,
+        )
 
 
-def make_router(engine: Engine, ring: Callable[[], None]) -> APIRouter:
-    """The routes that providers call: GET and POST below `/webhooks/{provider}/{token}`."""
-    router = APIRouter(tags=["webhooks"], include_in_schema=False)
-    inbox = Inbox(engine, ring)
-    directory = Directory(engine)
-    router.add_event_handler("shutdown", inbox.close)
+class Webhooks:
+    """ASGI: GET and POST at `/webhooks/{provider}/{token}` and below; everything else goes to the application."""
 
-    async def receive(request: Request) -> Response:
+    def __init__(self, app: ASGIApp, engine: Engine, ring: Callable[[], None]) -> None:
+        """`ring` tells a consumer of new events; it may block, and is never called for what is not committed."""
+        self._app = app
+        self._directory = Directory(engine)
+        self.inbox = Inbox(engine, ring)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; or the application's lifespan, at whose end the inbox is closed."""
+        if scope["type"] == "http":
+            address = _address(scope)
+            if address is not None:
+                answer = await self._hear(address, scope, receive)
+                for message in answer:
+                    await send(message)
+                return
+        elif scope["type"] == "lifespan":
+            send = self._closing(send)
+        await self._app(scope, receive, send)
+
+    def _closing(self, send: Send) -> Send:
+        async def closing(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown"):
+                await asyncio.to_thread(self.inbox.close)
+            await send(message)
+
+        return closing
+
+    async def _hear(self, address: Address, scope: Scope, receive: Receive) -> Answer:
+        if scope["method"] not in METHODS:
+            return NOT_ALLOWED
         try:
-            provider = await directory.find(request.path_params["provider"])
+            hook = await self._directory.find(address.provider)
         except SQLAlchemyError as error:
             log.error("provider not looked up", error=type(error).__name__)
-            return _try_again()
-        if provider is None or not is_token(provider, request.path_params["token"], datetime.now(UTC)):
-            return Response("no such webhook", 404, media_type="text/plain")
-        if not is_login(provider.callback_auth_hash, request.headers.get("authorization")):
-            return Response(
-                "wrong user or password",
-                401,
-                {"WWW-Authenticate": 'Basic realm="dialer"'},
-                media_type="text/plain",
-            )
-        body = await read_body(request)
-        if body is None:
-            return Response(f"a callback may hold {LARGEST_BODY} bytes", 413, media_type="text/plain")
+            return TRY_AGAIN
+        now = datetime.now(UTC)
+        if hook is None or not is_token(hook, address.token, now):
+            return NOT_FOUND
+        if hook.login_hash is not None and not is_login(hook.login_hash, _header(scope, b"authorization")):
+            return UNAUTHORIZED
+        return await self._keep(hook, address.rest, scope, receive, now)
+
+    async def _keep(self, hook: Hook, rest: str, scope: Scope, receive: Receive, now: datetime) -> Answer:
         try:
-            await inbox.store(_row(provider, request, body))
+            body = await read_body(receive)
+        except ConnectionError:
+            return ()  # nobody is left to answer
+        if body is None:
+            return TOO_LARGE
+        try:
+            await self.inbox.store(_row(hook, rest, scope, body, now))
         except SQLAlchemyError as error:
-            log.error("event not stored", provider=provider.name, error=type(error).__name__)
-            return _try_again()
-        return Response("ok", media_type="text/plain")
-
-    for path in ("/webhooks/{provider}/{token}", "/webhooks/{provider}/{token}/{rest:path}"):
-        router.add_route(path, receive, methods=["GET", "POST"])
-    return router
+            log.error("event not stored", provider=hook.name, error=type(error).__name__)
+            return TRY_AGAIN
+        return OK
 
 
-def _try_again() -> Response:
-    return Response("not stored, try again", 503, {"Retry-After": "5"}, media_type="text/plain")
-
-
-def is_token(provider: AnyRow, token: str, now: datetime) -> bool:
+def is_token(hook: Hook, token: str, now: datetime) -> bool:
     """Whether it is the provider's token, or its previous one while that still holds."""
     given = token.encode()
-    current = hmac.compare_digest(given, provider.webhook_token.encode())
-    previous = provider.previous_webhook_token
-    if previous is None or provider.previous_token_until is None or provider.previous_token_until <= now:
+    current = hmac.compare_digest(given, hook.token.encode())
+    if hook.previous_token is None or hook.previous_token_until is None or hook.previous_token_until <= now:
         return current
-    return hmac.compare_digest(given, previous.encode()) or current
+    return hmac.compare_digest(given, hook.previous_token.encode()) or current
 
 
-def is_login(expected_hash: str | None, authorization: str | None) -> bool:
-    """Whether the Basic authorization is the one whose SHA-256 (`user:password`) is configured, if any is."""
-    if expected_hash is None:
-        return True
-    scheme, _, encoded = (authorization or "").strip().partition(" ")
+def is_login(expected_hash: str, authorization: str) -> bool:
+    """Whether the Basic authorization is the one whose SHA-256 (`user:password`) is configured."""
+    scheme, _, encoded = authorization.strip().partition(" ")
     if scheme.lower() != "basic":
         return False
     try:
@@ -179,30 +198,46 @@ def is_login(expected_hash: str | None, authorization: str | None) -> bool:
     return hmac.compare_digest(hashlib.sha256(login).hexdigest(), expected_hash)
 
 
-async def read_body(request: Request) -> bytes | None:
-    """The body, or None when it is larger than may be."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+async def read_body(receive: Receive) -> bytes | None:
+    """The body, or None when it is larger than may be. Raises ConnectionError when the provider hangs up."""
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("hung up before the body was whole")
+        body += message.get("body", b"")
         if len(body) > LARGEST_BODY:
             return None
-    return bytes(body)
+        more = message.get("more_body", False)
+    return body
 
 
-def _row(provider: AnyRow, request: Request, body: bytes) -> dict[str, Any]:
+def _address(scope: Scope) -> Address | None:
+    path: str = scope["path"]
+    if scope.get("root_path"):
+        path = path.removeprefix(scope["root_path"])
+    if not path.startswith(PREFIX):
+        return None
+    provider, _, rest = path[len(PREFIX) :].partition("/")
+    token, _, rest = rest.partition("/")
+    return Address(provider, token, rest) if provider and token else None
+
+
+def _row(hook: Hook, rest: str, scope: Scope, body: bytes, now: datetime) -> dict[str, Any]:
     raw = RawEvent(
-        method=request.method,
+        method=scope["method"],
         # PostgreSQL holds every character but NUL, which only nonsense carries.
-        path=request.path_params.get("rest", "").replace("\x00", "\ufffd"),
-        query=request.url.query,
-        content_type=request.headers.get("content-type", "")[:200],
+        path=rest.replace("\x00", "\ufffd"),
+        query=scope["query_string"].decode("utf-8", "replace").replace("\x00", "\ufffd"),
+        content_type=_header(scope, b"content-type")[:200],
         body=body,
         authorization=None,
-        received_at=datetime.now(UTC),
+        received_at=now,
     )
     return {
-        "provider_id": provider.id,
-        "dedupe_key": adapter_class(provider.kind).dedupe_key(raw),
+        "provider_id": hook.provider_id,
+        "dedupe_key": hook.dedupe_key(raw),
         "state": EventState.NEW.value,
         "method": raw.method,
         "path": raw.path,
@@ -212,3 +247,10 @@ def _row(provider: AnyRow, request: Request, body: bytes) -> dict[str, Any]:
         "received_at": raw.received_at,
         "error": "",
     }
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return str(value, "latin-1")
+    return ""

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from dialer import __version__
-from dialer.cli import account, campaign, cdr, db, demo, doctor, imports, processes, provider, up
+from dialer.cli import account, campaign, cdr, db, demo, doctor, imports, processes, provider, template, up
 from dialer.cli.errors import Commands
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(db.app, name="db")
 app.add_typer(account.app, name="account")
 app.add_typer(provider.app, name="provider")
+app.add_typer(template.app, name="template")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(imports.app, name="import")
 app.add_typer(cdr.app, name="cdr")

@@ -6,6 +6,11 @@ worker submits, and is the one that I6 rests on: however late, frozen or restart
 60 seconds is bounded. Its burst is half a second's worth, which leaves the other half of the burst that I6 allows for
 the jitter between the grant and the provider's door.
 
+Single calls (one-time passwords) go *ahead*: a fifth of the send bucket's burst is theirs alone, and one that finds no
+token puts up a sign, until the next token is there and SIGN longer, at which everybody else takes none. So a campaign
+at full pace delays them by one token at most, and all of them together keep the one pace. While there are none,
+campaigns lack nothing: the sign is down, and a smaller burst is not a slower pace.
+
 Redis lost means that every call here raises `redis.RedisError`; callers dial nothing until it is back.
 """
 
@@ -25,6 +30,9 @@ SLOWEST_FACTOR = 0.05
 SLOWDOWN_STEP = 3.0
 #: Longest wait that is told to the caller, in seconds: rates change while running.
 LONGEST_WAIT = 60.0
+#: Seconds that a sign stands beyond the moment for which the next token is due: in that time whoever put it up asks
+#: again, by way of the scheduler.
+SIGN = 0.75
 
 
 class Stage(StrEnum):
@@ -54,10 +62,13 @@ class Grant:
     blocker: str | None
 
 
-def burst(stage: Stage, calls_per_minute: int) -> int:
-    """How many calls may leave at once: two seconds' worth released, half a second's worth sent, at least one."""
-    seconds = 2.0 if stage is Stage.RELEASE else 0.5
-    return max(1, math.floor(calls_per_minute / 60 * seconds))
+def burst(stage: Stage, calls_per_minute: int, *, ahead: bool = False) -> int:
+    """How many calls may leave at once: two seconds' worth released, half a second's worth sent, at least one; of
+    what is sent a fifth only by those who go ahead."""
+    if stage is Stage.RELEASE:
+        return max(1, math.floor(calls_per_minute / 60 * 2.0))
+    whole = max(1, math.floor(calls_per_minute / 60 * 0.5))
+    return whole if ahead else whole - whole // 5
 
 
 class Limiter:
@@ -67,13 +78,18 @@ class Limiter:
         self._take = redis.register_script((files("dialer.pace") / "take.lua").read_text())
         self._hold = redis.register_script((files("dialer.pace") / "hold.lua").read_text())
 
-    def look(self, stage: Stage, provider_id: str, paces: Sequence[Pace], calls: int) -> Grant:
+    def look(
+        self, stage: Stage, provider_id: str, paces: Sequence[Pace], calls: int, *, ahead: bool = False
+    ) -> Grant:
         """How many of `calls` would be granted now, without taking them."""
-        return self._ask(stage, provider_id, paces, calls, take=False)
+        return self._ask(stage, provider_id, paces, calls, take=False, ahead=ahead)
 
-    def take(self, stage: Stage, provider_id: str, paces: Sequence[Pace], calls: int) -> Grant:
-        """Take up to `calls` calls from every bucket at once, or as many as all of them allow."""
-        return self._ask(stage, provider_id, paces, calls, take=True)
+    def take(
+        self, stage: Stage, provider_id: str, paces: Sequence[Pace], calls: int, *, ahead: bool = False
+    ) -> Grant:
+        """Take up to `calls` calls from every bucket at once, or as many as all of them allow. `ahead`: of single
+        calls, before everybody else."""
+        return self._ask(stage, provider_id, paces, calls, take=True, ahead=ahead)
 
     def hold(self, provider_id: str, seconds: float, *, slow_down: bool = True) -> float:
         """Let nobody call the provider for `seconds`, and halve its pace; seconds that the hold lasts in all.
@@ -86,13 +102,23 @@ class Limiter:
         )
         return int(lasts) / 1e6
 
-    def _ask(self, stage: Stage, provider_id: str, paces: Sequence[Pace], calls: int, *, take: bool) -> Grant:
-        keys = [*_provider_keys(provider_id), *(f"pace:{stage}:{pace.holder}:{pace.id}" for pace in paces)]
-        args: list[int | float] = [calls, int(take), _us(SLOWDOWN_STEP)]
+    def _ask(
+        self,
+        stage: Stage,
+        provider_id: str,
+        paces: Sequence[Pace],
+        calls: int,
+        *,
+        take: bool,
+        ahead: bool,
+    ) -> Grant:
+        buckets = [f"pace:{stage}:{pace.holder}:{pace.id}" for pace in paces]
+        keys = [*_provider_keys(provider_id), *buckets, *(f"{bucket}:sign" for bucket in buckets)]
+        args: list[int | float] = [calls, int(take), _us(SLOWDOWN_STEP), int(ahead), _us(SIGN)]
         for pace in paces:
             args += [
                 60e6 / pace.calls_per_minute,
-                burst(stage, pace.calls_per_minute),
+                burst(stage, pace.calls_per_minute, ahead=ahead),
                 int(pace.holder == "provider"),
             ]
         answer: Any = self._take(keys=keys, args=args)

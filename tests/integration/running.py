@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from world import World
 
-from dialer.api.webhooks import make_router
+from dialer.api.webhooks import Webhooks
 from dialer.pace.limiter import Limiter
 from dialer.sandbox import make_app as make_sandbox
 from dialer.sandbox import make_server
@@ -64,6 +64,9 @@ class Bell:
                     self._random.shuffle(batch)
                     self.calls.put(list(batch))
 
+    def place_singles(self, ids: Sequence[str]) -> None:
+        self.place_calls(ids)
+
     def consume_events(self) -> None:
         self.events.set()
 
@@ -91,8 +94,7 @@ class Running:
         self.errors: list[BaseException] = []
         self._servers: list[tuple[uvicorn.Server, threading.Thread]] = []
         self._threads: list[threading.Thread] = []
-        webhooks = FastAPI()
-        webhooks.include_router(make_router(world.engine, self.bell.consume_events))
+        webhooks = Webhooks(FastAPI(), world.engine, self.bell.consume_events)
         heard_at = self._serve(lambda: uvicorn.Server(uvicorn.Config(webhooks, log_config=None)))
         self._log = folder / "sandbox.jsonl"
         sandbox = make_sandbox(

@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
-from dialer import __version__
+from dialer import __version__, fork
 from dialer.cli import app
 from dialer.db import make_engine, writing
 from dialer.lifecycle import CallKind, CampaignState, DialStatus, Disposition
@@ -679,7 +679,7 @@ def test_up_says_which_port_is_taken(home: Path) -> None:
 
 
 def test_up_killed_leaves_nothing_running_and_starts_again(home: Path) -> None:
-    first = start_up(home)
+    first = start_up(home, "--workers=1", "--no-flower")
     try:
         children = psutil.Process(first.pid).children(recursive=True)
         assert len(children) >= 5
@@ -693,7 +693,7 @@ def test_up_killed_leaves_nothing_running_and_starts_again(home: Path) -> None:
     _, alive = psutil.wait_procs(children, timeout=WITHIN)
     assert alive == []
 
-    again = start_up(home)
+    again = start_up(home, "--workers=1", "--no-flower")
     again.send_signal(signal.SIGTERM)
     said = again.communicate(timeout=WITHIN)[1]
     assert again.returncode == 0, said
@@ -712,14 +712,37 @@ def test_the_demo_adds_up_and_leaves_nothing_running(home: Path, tmp_path: Path)
     assert summary["cdrs"]["ANSWER"] > 0
     assert not [
         one
-        for one in psutil.process_iter(["environ"])
-        if (one.info["environ"] or {}).get("DIALER_HOME") == str(folder)
+        for one in psutil.process_iter(["cwd"])
+        if Path(one.info["cwd"] or "/").is_relative_to(folder)  # where they work
     ]
 
 
-def start_up(home: Path) -> subprocess.Popen[str]:
+@pytest.mark.skipif(not fork.IS_POSSIBLE, reason="processes share their memory on Linux only")
+def test_up_with_two_workers_and_flower_fits_into_450_mb(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIALER_FLOWER_PORT", str(free_port()))
+    up = start_up(home, "--workers=2")
+    try:
+        supervisor = psutil.Process(up.pid)
+        deadline = time.monotonic() + WITHIN
+        # Redis, API, scheduler, Flower, three workers with two, one and two processes.
+        while len(everybody := supervisor.children(recursive=True)) < 12:
+            assert time.monotonic() < deadline, [one.cmdline() for one in everybody]
+            time.sleep(0.05)
+        assert sum(one.memory_full_info().pss for one in (supervisor, *everybody)) < 450 * 2**20
+        # What forks may have nothing that does not bear it.
+        assert supervisor.num_threads() == 1
+        assert supervisor.net_connections() == []
+        titles = [" ".join(one.cmdline()) for one in supervisor.children()]
+        for part in ("uvicorn", "calls@", "otp@", "results@", "dialer scheduler", "flower"):
+            assert any(part in title for title in titles), titles
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=WITHIN)
+
+
+def start_up(home: Path, *options: str) -> subprocess.Popen[str]:
     """`dialer up`, ready."""
-    argv = [sys.executable, "-m", "dialer", "up", f"--port={free_port()}", "--workers=1", "--no-flower"]
+    argv = [sys.executable, "-m", "dialer", "up", f"--port={free_port()}", *options]
     started = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     report, deadline = home / "run" / "up.json", time.monotonic() + WITHIN
     while time.monotonic() < deadline:
@@ -747,3 +770,33 @@ def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:
                 return
         time.sleep(0.05)
     pytest.fail("nobody listens")
+
+
+# Templates
+
+
+def test_a_template_is_added_listed_and_removed(home: Path) -> None:
+    data("account", "create", "acme")
+    made = data("template", "add", "acme", " Your code is {otp}. ")
+    assert made["id"].startswith("AN")
+    assert made["text"] == "Your code is {otp}."
+    kept = data("template", "add", "acme", "Code {otp}", "--id", "AN2222314c96")
+    assert [row["id"] for row in data("template", "list", "acme")] == [made["id"], kept["id"]]
+    assert dialer("template", "remove", "acme", made["id"]).exit_code == 0
+    assert [row["text"] for row in data("template", "list", "acme")] == ["Code {otp}"]
+
+
+def test_what_is_wrong_with_a_template_is_told(home: Path) -> None:
+    data("account", "create", "acme")
+    data("template", "add", "acme", "Code {otp}", "--id", "AN1")
+    for arguments, code, told in [
+        (("add", "acme", "Code"), 2, "{otp}"),
+        (("add", "acme", "{otp} {"), 2, "TEXT has a stray {"),
+        (("add", "acme", "{otp}", "--id", "A N"), 2, "letters and digits"),
+        (("add", "acme", "Code {otp}", "--id", "AN1"), 1, "AN1 already"),
+        (("remove", "acme", "AN2"), 1, "no template AN2"),
+        (("list", "nobody"), 1, "no account nobody"),
+    ]:
+        result = dialer("template", *arguments)
+        assert result.exit_code == code, arguments
+        assert told in " ".join(result.output.split()), arguments

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
@@ -26,6 +27,7 @@ from dialer.settings import Settings
 from dialer.store import accounts as accounts_store
 from dialer.store import campaigns, cdrs, contacts, dnd, imports, providers
 from dialer.store.tables import call as call_table
+from dialer.store.tables import contact as contact_table
 from dialer.store.tables import history
 
 NOW = datetime(2023, 9, 25, 6, 0, tzinfo=UTC)
@@ -168,13 +170,15 @@ def test_a_list_is_made_and_filled_as_in_the_reference(world: World) -> None:
     filled = world.ask("/api/add_contact_to_list", {"list_id": made["list_id"], "contacts": CONTACTS})
     assert filled == {"message": "(2) contacts imported successfully", "success": "true"}
     with reading(world.engine) as connection:
-        places = [(made["list_id"], 1), (made["list_id"], 2)]
-        found = contacts.at_positions(connection, places)
+        first, second = connection.execute(
+            sa.select(contact_table)
+            .where(contact_table.c.list_id == made["list_id"])
+            .order_by(contact_table.c.position)
+        )
         counts = contacts.field_counts(connection, made["list_id"])
-    first = found[places[0]]
     assert (first.e164, first.name, first.time_zone) == (f"+{ANKIT}", "ankit", "Asia/Kolkata")
     assert first.fields == {"field1": "Ankit", "field2": "Jayswal", "field3": "500"}
-    assert found[places[1]].e164 == f"+{ABC}"
+    assert second.e164 == f"+{ABC}"
     assert counts == {"field1": 2, "field2": 2, "field3": 2}
 
 
@@ -862,7 +866,7 @@ def test_a_settled_attempt_corrects_its_cdr(world: World) -> None:
     campaign_id = world.campaign()
     add_cdrs(world, campaign_id, [ANSWERED])
     with writing(world.engine) as connection:
-        cdrs.update_settled(connection, "1689660670-1", {"billsec": 12.5, "dial_status": "BUSY"})
+        cdrs.update_settled(connection, [{"_id": "1689660670-1", "billsec": 12.5, "dial_status": "BUSY"}])
     result = world.ask("/api/get_cdr_by_campaign_id", {"campaign_id": campaign_id})["result"]
     assert (result[0]["billsec"], result[0]["dial_status"]) == (12.5, "BUSY")
 

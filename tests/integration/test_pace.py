@@ -75,6 +75,73 @@ def test_however_it_is_asked_no_window_gets_more_than_its_pace_and_one_burst(red
     property_()
 
 
+mixed = st.lists(st.tuples(st.integers(1, 300), st.integers(0, 3), st.booleans()), min_size=1, max_size=40)
+
+
+def test_those_who_go_ahead_and_all_others_together_keep_one_pace(redis: Redis) -> None:
+    per_second = 1000
+
+    @settings(max_examples=25)
+    @given(mixed)
+    def property_(asked: list[tuple[int, int, bool]]) -> None:
+        redis.flushall()
+        limiter = Limiter(redis)
+        paces = [provider(per_second * 60)]
+        start, total = server_now(redis), 0
+        for calls, pause, ahead in asked:
+            total += limiter.take(Stage.SEND, "PR1", paces, calls, ahead=ahead).calls
+            lasted = server_now(redis) - start
+            assert total <= lasted * per_second + burst(Stage.SEND, per_second * 60, ahead=True) + 1
+            until = server_now(redis) + pause / 1000
+            while server_now(redis) < until:
+                pass
+
+    property_()
+
+
+def test_a_fifth_of_the_burst_is_kept_for_those_who_go_ahead(limiter: Limiter) -> None:
+    pace = [provider(6000)]
+    granted = taken(limiter, pace, 10_000).calls
+    assert granted == burst(Stage.SEND, 6000) == 40
+    assert limiter.take(Stage.SEND, "PR1", pace, 10, ahead=True).calls == 10
+
+
+@pytest.mark.parametrize("per_minute", [60, 240, 6000])
+def test_while_one_who_goes_ahead_waits_nobody_else_is_granted_a_token(
+    limiter: Limiter, per_minute: int
+) -> None:
+    pace = [provider(per_minute)]
+    limiter.take(Stage.SEND, "PR1", pace, 10_000, ahead=True)
+    wait = limiter.take(Stage.SEND, "PR1", pace, 1, ahead=True).wait
+    assert 0 < wait <= 60 / per_minute
+    deadline = time.monotonic() + 20
+    while limiter.look(Stage.SEND, "PR1", pace, 1, ahead=True).calls == 0:
+        assert time.monotonic() < deadline
+        refused = taken(limiter, pace, 1)
+        assert (refused.calls, refused.blocker) == (0, "provider")
+    assert taken(limiter, pace, 1).calls == 0  # the token is there, and kept
+    assert limiter.take(Stage.SEND, "PR1", pace, 1, ahead=True).calls == 1
+    # Nobody came back for the next one: it is not kept for ever.
+    while taken(limiter, pace, 1).calls == 0:
+        assert time.monotonic() < deadline
+
+
+def test_a_bucket_that_has_enough_is_not_kept_from_others_because_another_has_not(limiter: Limiter) -> None:
+    """One account's passwords wait for that account's tokens; everybody's campaigns go on at the provider."""
+    mine = [Pace("account", "AC1", 120), provider(6000)]
+    limiter.take(Stage.SEND, "PR1", mine, 100, ahead=True)
+    assert limiter.look(Stage.SEND, "PR1", mine, 100, ahead=True).blocker == "account"
+    assert taken(limiter, [provider(6000)], 1).calls == 1
+    assert taken(limiter, [Pace("account", "AC1", 120)], 1).calls == 0
+
+
+def test_whoever_goes_ahead_at_one_provider_keeps_nobody_from_another(limiter: Limiter) -> None:
+    for _ in range(2):
+        limiter.take(Stage.SEND, "PR1", [provider(60)], 10, ahead=True)
+    assert taken(limiter, [provider(60)], 1).calls == 0
+    assert limiter.take(Stage.SEND, "PR2", [provider(60, "PR2")], 1).calls == 1
+
+
 def test_several_clients_at_once_share_one_pace(redis_server: str, redis: Redis) -> None:
     per_second = 2000
     granted: list[int] = []

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
-from world import ENDINGS, NOON, World, in_threads, people, repeating
+from world import ENDINGS, NOON, World, in_threads, people, repeating, statements
 
 from dialer.db import writing
 from dialer.lifecycle import AttemptState, CallState
 from dialer.providers.base import Outcome, Refusal
 from dialer.store import tables as t
+from workers import results
 from workers.results import consume
 
 
@@ -235,6 +236,38 @@ def test_several_consumers_at_once_lose_nothing_and_double_nothing(world: World)
     assert {row.repeats["BUSY"] for row in world.rows(t.call)} == {1}
     assert events_by_state(world) == {"CONSUMED": 300}
     world.check()
+
+
+def test_a_consumer_stays_while_events_come_in_large_groups(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "FEW", 2)
+    monkeypatch.setattr(results, "GROUP", 2)
+    world.campaign(world.contact_list(people(5)))
+    for attempt_id in world.dial(world.release()):
+        world.tell(attempt_id, "busy")
+    results.keep_consuming(world.engine, world.clock, seconds=60)
+    assert events_by_state(world) == {"CONSUMED": 5}
+    world.check()
+
+
+def test_a_consumer_that_finds_few_leaves_the_rest_to_the_next_doorbell(world: World) -> None:
+    """Else it would answer fewer doorbells than are rung while events come, and their queue would only grow."""
+    world.campaign(world.contact_list(people(2)))
+    first, second = world.dial(world.release())
+    world.tell(first, "busy")
+    once = statements(world.engine, lambda: results.consume(world.engine, world.clock))
+    world.tell(second, "busy")
+    assert (
+        statements(world.engine, lambda: results.keep_consuming(world.engine, world.clock, seconds=60))
+        == once
+    )
+    assert events_by_state(world) == {"CONSUMED": 2}
+
+
+def test_a_consumer_that_finds_nothing_leaves_at_once(world: World) -> None:
+    asked = statements(world.engine, lambda: results.keep_consuming(world.engine, world.clock, seconds=10))
+    assert asked <= 2, "one transaction"
 
 
 # --- odd events -------------------------------------------------------------------------------------------

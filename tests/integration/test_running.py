@@ -177,7 +177,9 @@ def test_a_429_silences_every_worker_until_its_time_is_over(world: World, tmp_pa
         assert [line["t"] - at for line in log if at < line["t"] < at + 1.0] == []
     assert world.states(campaign) == {"COMPLETED": 5}
     assert {row.unsent for row in world.rows(t.call)} == {0}
-    assert Counter(row.state for row in world.rows(t.attempt)) == {"ENDED": 5, "NOT_PLACED": 2}
+    # A claim that a busy machine was too slow for is given back; it reached nobody.
+    sent = [row for row in world.rows(t.attempt) if not row.detail.startswith("given back")]
+    assert Counter(row.state for row in sent) == {"ENDED": 5, "NOT_PLACED": 2}
 
 
 def test_a_paced_campaign_keeps_its_pace_and_a_pause_stops_it_for_good(world: World, tmp_path: Path) -> None:
@@ -321,4 +323,6 @@ def test_a_token_that_was_not_used_at_once_is_given_back_and_an_unpaced_call_goe
         until(lambda: world.states(paced) == {"WAITING": 1})
         until(lambda: len(running.log()) == 1)
         assert world.states(free)["WAITING"] == 0
+        # What is checked must not change meanwhile.
+        until(lambda: not {"RELEASED", "DIALLING", "IN_PROGRESS"} & world.states(free).keys())
         world.check()

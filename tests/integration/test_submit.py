@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from dialer.http import Trace, make_client, tracing
+from dialer.http import Client, Trace, make_client, make_request, new_loop
 from dialer.providers.base import (
     MAX_REPLY,
     Outcome,
@@ -43,6 +43,7 @@ KEY = "sEcrEt-key-0815"
 TEXT = "Dear Anna, your code is 48213."
 CALL = Submission("AT123", "+46701112233", "+46850001111", TEXT, None)
 
+Result = TypeVar("Result")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
@@ -137,12 +138,18 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+def run(story: Coroutine[Any, Any, Result]) -> Result:
+    """On the loop that workers send on."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(story)
+
+
 def adapter(url: str, kind: type[MittoAdapter] = MittoAdapter, **settings: str) -> MittoAdapter:
     return kind(ProviderConfig("PR1", "north", "mitto", url, {"access_key": KEY, **settings}))
 
 
 @asynccontextmanager
-async def client_of(limit: int = 10, **timeouts: float) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(limit: int = 10, **timeouts: float) -> AsyncIterator[Client]:
     client = make_client(limit)
     if timeouts:
         defaults = {"connect": 3.0, "read": 8.0, "write": 8.0, "pool": 5.0}
@@ -209,7 +216,7 @@ def test_a_refused_connection_is_not_sent() -> None:
         with free_port() as port:
             return await place(f"http://127.0.0.1:{port}")
 
-    result = asyncio.run(story())
+    result = run(story())
     assert result.outcome is Outcome.NOT_SENT
     assert "no connection" in result.detail
     assert_discreet(result)
@@ -217,7 +224,7 @@ def test_a_refused_connection_is_not_sent() -> None:
 
 def test_an_unknown_host_is_not_sent() -> None:
     # `.invalid` never resolves (RFC 6761), with or without a network.
-    result = asyncio.run(place("http://provider.invalid"))
+    result = run(place("http://provider.invalid"))
     assert result.outcome is Outcome.NOT_SENT
     assert_discreet(result)
 
@@ -241,7 +248,7 @@ def test_a_connect_timeout_is_not_sent() -> None:
                 for filler in fillers:
                     filler.close()
 
-    result, trace = asyncio.run(story())
+    result, trace = run(story())
     assert result.outcome is Outcome.NOT_SENT
     assert not trace.connected
 
@@ -256,7 +263,7 @@ def test_a_tls_handshake_that_fails_is_not_sent() -> None:
         async with serving(gibberish) as server:
             return await place(f"https://127.0.0.1:{server.port}")
 
-    result = asyncio.run(story())
+    result = run(story())
     assert result.outcome is Outcome.NOT_SENT
     assert_discreet(result)
 
@@ -266,7 +273,7 @@ def test_a_certificate_that_nobody_signed_is_not_sent(self_signed: ssl.SSLContex
         async with serving(replying(said("ok")), tls=self_signed) as server:
             return await place(f"https://127.0.0.1:{server.port}"), server.requests
 
-    result, requests = asyncio.run(story())
+    result, requests = run(story())
     assert result.outcome is Outcome.NOT_SENT
     assert requests == []
 
@@ -279,7 +286,7 @@ def test_a_tls_handshake_that_hangs_is_not_sent() -> None:
         async with serving(hang) as server:
             return await place(f"https://127.0.0.1:{server.port}", connect=0.3)
 
-    assert asyncio.run(story()).outcome is Outcome.NOT_SENT
+    assert run(story()).outcome is Outcome.NOT_SENT
 
 
 def test_waiting_in_vain_for_a_free_connection_is_not_sent() -> None:
@@ -290,7 +297,7 @@ def test_waiting_in_vain_for_a_free_connection_is_not_sent() -> None:
             second = await submit(client, adapter(server.url), replace(CALL, attempt_id="AT2"), timeout=5)
             return await first, second, len(server.requests)
 
-    first, second, requests = asyncio.run(story())
+    first, second, requests = run(story())
     assert first.outcome is Outcome.UNKNOWN
     assert second.outcome is Outcome.NOT_SENT
     assert requests == 1
@@ -306,7 +313,7 @@ def test_the_deadline_before_a_connection_is_not_sent() -> None:
             await asyncio.gather(first, return_exceptions=True)
             return second
 
-    assert asyncio.run(story()).outcome is Outcome.NOT_SENT
+    assert run(story()).outcome is Outcome.NOT_SENT
 
 
 # --- unknown: never goes again ---------------------------------------------------------------------------
@@ -321,7 +328,7 @@ def test_a_reset_after_the_request_is_unknown() -> None:
         async with serving(handle) as server:
             return await place(server.url), len(server.requests)
 
-    result, requests = asyncio.run(story())
+    result, requests = run(story())
     assert result.outcome is Outcome.UNKNOWN
     assert requests == 1
     assert_discreet(result)
@@ -335,7 +342,7 @@ def test_a_clean_close_instead_of_a_reply_is_unknown() -> None:
         async with serving(handle) as server:
             return await place(server.url)
 
-    assert asyncio.run(story()).outcome is Outcome.UNKNOWN
+    assert run(story()).outcome is Outcome.UNKNOWN
 
 
 class GetAdapter(MittoAdapter):
@@ -364,7 +371,7 @@ def test_a_reused_connection_that_breaks_is_unknown_and_nothing_is_sent_again(
             second = await submit(client, adapter(server.url, kind), CALL, timeout=5)
             return first, second, server
 
-    first, second, server = asyncio.run(story())
+    first, second, server = run(story())
     assert first.outcome is Outcome.PLACED
     assert second.outcome is Outcome.UNKNOWN
     assert len(server.requests) == 2
@@ -376,7 +383,7 @@ def test_a_reply_that_does_not_come_is_unknown() -> None:
         async with serving(silent) as server:
             return await place(server.url, read=0.3)
 
-    result = asyncio.run(story())
+    result = run(story())
     assert result.outcome is Outcome.UNKNOWN
     assert_discreet(result)
 
@@ -394,7 +401,7 @@ def test_a_reply_that_drips_past_the_deadline_is_unknown() -> None:
         async with serving(drip) as server:
             return await place(server.url, deadline=0.4)
 
-    assert asyncio.run(story()).outcome is Outcome.UNKNOWN
+    assert run(story()).outcome is Outcome.UNKNOWN
 
 
 def test_a_truncated_body_is_unknown() -> None:
@@ -407,7 +414,7 @@ def test_a_truncated_body_is_unknown() -> None:
         async with serving(handle) as server:
             return await place(server.url)
 
-    assert asyncio.run(story()).outcome is Outcome.UNKNOWN
+    assert run(story()).outcome is Outcome.UNKNOWN
 
 
 UNKNOWN_REPLIES = {
@@ -441,7 +448,7 @@ def test_an_answer_that_decides_nothing_is_unknown_and_asked_for_once(reply: byt
         async with serving(replying(reply)) as server:
             return await place(server.url), len(server.requests)
 
-    result, requests = asyncio.run(story())
+    result, requests = run(story())
     assert result.outcome is Outcome.UNKNOWN
     assert result.detail
     assert requests == 1
@@ -456,7 +463,7 @@ def reply_to(reply: bytes, kind: type[MittoAdapter] = MittoAdapter) -> SubmitRes
         async with serving(replying(reply)) as server, client_of() as client:
             return await submit(client, adapter(server.url, kind), CALL, timeout=5)
 
-    return asyncio.run(story())
+    return run(story())
 
 
 def test_ok_is_placed_under_our_own_reference() -> None:
@@ -539,6 +546,19 @@ def test_what_the_provider_echoes_is_scrubbed() -> None:
     assert "(E17)" in result.detail
 
 
+def test_a_spoken_password_that_is_echoed_is_scrubbed() -> None:
+    async def story() -> SubmitResult:
+        echo = http("400 Bad Request", b"cannot say '1, 9, 8, 7' of 1987")
+        async with serving(replying(echo)) as server, client_of() as client:
+            said = replace(CALL, text="Your code is 1, 9, 8, 7.")
+            return await submit(client, adapter(server.url, TalkativeAdapter), said, timeout=5)
+
+    detail = run(story()).detail
+    assert "cannot say" in detail
+    assert "1, 9" not in detail
+    assert "1987" not in detail
+
+
 # --- bugs of an adapter, cancellation, logs ---------------------------------------------------------------
 
 
@@ -564,7 +584,7 @@ def test_a_bug_while_building_the_request_is_refused_and_nothing_is_sent() -> No
             result = await submit(client, adapter(server.url, BrokenBuilder), CALL, timeout=5)
             return result, server.connections
 
-    result, connections = asyncio.run(story())
+    result, connections = run(story())
     assert (result.outcome, result.refusal) == (Outcome.REFUSED, Refusal.BAD_REQUEST)
     assert connections == 0
     assert_discreet(result)
@@ -576,7 +596,7 @@ def test_a_credential_that_no_header_can_hold_is_refused_and_nothing_is_sent() -
             broken = adapter(server.url, access_key="two\nlines")
             return await submit(client, broken, CALL, timeout=5), server.connections
 
-    result, connections = asyncio.run(story())
+    result, connections = run(story())
     assert (result.outcome, result.refusal) == (Outcome.REFUSED, Refusal.PROVIDER)
     assert connections == 0
 
@@ -592,7 +612,7 @@ def test_a_cancelled_submit_tells_through_its_trace_that_it_had_been_sent() -> N
                 await task
             return trace
 
-    assert asyncio.run(story()) == Trace(sent=True, connected=True)
+    assert run(story()) == Trace(sent=True, connected=True)
 
 
 def test_a_cancelled_submit_tells_through_its_trace_that_nothing_had_been_sent() -> None:
@@ -613,7 +633,7 @@ def test_a_cancelled_submit_tells_through_its_trace_that_nothing_had_been_sent()
                 await task
             return trace
 
-    assert asyncio.run(story()) == Trace(sent=False, connected=False)
+    assert run(story()) == Trace(sent=False, connected=False)
 
 
 def test_traces_of_concurrent_requests_do_not_mix() -> None:
@@ -626,7 +646,7 @@ def test_traces_of_concurrent_requests_do_not_mix() -> None:
                 )
         return [result.outcome for result in results]
 
-    assert asyncio.run(story()) == [Outcome.UNKNOWN, Outcome.NOT_SENT] * 5
+    assert run(story()) == [Outcome.UNKNOWN, Outcome.NOT_SENT] * 5
 
 
 def test_no_url_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -643,7 +663,7 @@ def test_cookies_of_one_account_do_not_ride_along_with_another() -> None:
             await submit(client, adapter(server.url), CALL, timeout=5)
             return server.requests
 
-    first, second = asyncio.run(story())
+    first, second = run(story())
     assert b"cookie" not in first.lower()
     assert b"cookie" not in second.lower()
 
@@ -651,13 +671,13 @@ def test_cookies_of_one_account_do_not_ride_along_with_another() -> None:
 def test_a_trace_serves_one_request() -> None:
     async def story() -> int:
         async with serving(replying(said("ok"))) as server, client_of() as client:
-            with tracing(Trace()):
-                await client.get(server.url)
-                with pytest.raises(RuntimeError, match="twice"):
-                    await client.get(server.url)
+            request, trace = make_request("GET", server.url, {}), Trace()
+            (await client.exchange(request, trace)).release()
+            with pytest.raises(RuntimeError, match="twice"):
+                await client.exchange(request, trace)
             return len(server.requests)
 
-    assert asyncio.run(story()) == 1
+    assert run(story()) == 1
 
 
 # --- the account's check ---------------------------------------------------------------------------------
@@ -668,7 +688,7 @@ def checked(reply: bytes) -> str:
         async with serving(replying(reply)) as server, client_of() as client:
             return await check(client, adapter(server.url))
 
-    return asyncio.run(story())
+    return run(story())
 
 
 def test_a_working_account_tells_its_balance() -> None:
@@ -697,7 +717,7 @@ def test_an_unreachable_provider_is_a_sentence_with_the_mend() -> None:
                 await check(client, adapter(f"http://127.0.0.1:{port}"))
 
     with pytest.raises(ProviderError, match="could not be reached at 127"):
-        asyncio.run(story())
+        run(story())
 
 
 def test_a_request_that_its_owner_withholds_after_connecting_is_not_sent() -> None:
@@ -710,4 +730,4 @@ def test_a_request_that_its_owner_withholds_after_connecting_is_not_sent() -> No
             again = await submit(client, adapter(server.url), CALL, timeout=5)
             assert again.outcome is Outcome.PLACED
 
-    asyncio.run(story())
+    run(story())

@@ -14,24 +14,28 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from running import until
 from sqlalchemy import Engine
 from world import World, people
 
-from dialer.api import webhooks
-from dialer.api.webhooks import LARGEST_BODY, make_router
+from dialer.api import inbox, webhooks
+from dialer.api.webhooks import LARGEST_BODY, Webhooks
 from dialer.db import writing
 from dialer.store import events
 from dialer.store import tables as t
 
 
 class Rings:
-    """Counts the doorbells."""
+    """Counts the doorbells, and breaks when told to."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.fails = False
 
     def __call__(self) -> None:
         self.count += 1
+        if self.fails:
+            raise ValueError("out of order")
 
 
 @pytest.fixture
@@ -47,12 +51,17 @@ def rings() -> Rings:
 
 
 @pytest.fixture
-def client(
-    world: World, rings: Rings, serve: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[httpx.Client]:
+def app(world: World, rings: Rings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhooks]:
     monkeypatch.setattr(webhooks, "REMEMBERED", 0.0)  # what a test changes counts at once
-    app = FastAPI()
-    app.include_router(make_router(world.engine, rings))
+    behind = FastAPI()
+    behind.add_api_route("/webhooks", lambda: "behind")
+    made = Webhooks(behind, world.engine, rings)
+    yield made
+    made.inbox.close()
+
+
+@pytest.fixture
+def client(app: Webhooks, serve: Callable[[Any], str]) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=serve(app), timeout=30) as made:
         yield made
 
@@ -61,7 +70,9 @@ def hook(world: World, token: str = "token") -> str:
     return f"/webhooks/{world.provider_id.lower()}/{token}"
 
 
-def test_a_callback_is_kept_raw_and_rung_for(world: World, rings: Rings, client: httpx.Client) -> None:
+def test_a_callback_is_kept_raw_and_rung_for(
+    world: World, app: Webhooks, rings: Rings, client: httpx.Client
+) -> None:
     answer = client.get(hook(world) + "/event.php", params={"reference": "a b", "type": "x"})
     assert answer.status_code == 200
     posted = client.post(hook(world), content=b"\x00\xffraw", headers={"Content-Type": "text/odd"})
@@ -69,7 +80,49 @@ def test_a_callback_is_kept_raw_and_rung_for(world: World, rings: Rings, client:
     got, sent = world.rows(t.event)
     assert (got.method, got.path, got.query, got.body) == ("GET", "event.php", "reference=a+b&type=x", b"")
     assert (sent.method, sent.path, sent.body, sent.content_type) == ("POST", "", b"\x00\xffraw", "text/odd")
+    app.inbox.close()
     assert rings.count >= 1
+
+
+def test_the_doorbell_is_rung_for_bursts_and_not_for_callbacks(
+    app: Webhooks, rings: Rings, world: World, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "RING_EVERY", 3600)
+    for one in range(5):
+        assert client.get(hook(world), params={"event": one}).status_code == 200
+    app.inbox.close()
+    assert 1 <= rings.count <= 2, "at once, and at the end for what came since"
+
+
+def test_a_doorbell_that_breaks_does_not_silence_the_next(
+    app: Webhooks, world: World, client: httpx.Client, rings: Rings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "RING_EVERY", 0)
+    rings.fails = True
+    assert client.get(hook(world), params={"event": 1}).status_code == 200
+    until(lambda: rings.count == 1)
+    assert client.get(hook(world), params={"event": 2}).status_code == 200
+    until(lambda: rings.count == 2)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_other_methods_are_refused(world: World, client: httpx.Client, method: str) -> None:
+    answer = client.request(method, hook(world))
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD, POST"
+    assert world.rows(t.event) == []
+
+
+def test_what_is_no_webhook_goes_to_the_application(client: httpx.Client) -> None:
+    assert client.get("/webhooks").json() == "behind"
+    for path in (
+        "/webhooks/name",
+        "/webhooks/name/",
+        "/webhooks//token",
+        "/webhooksx/name/token",
+    ):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"}), path
 
 
 def test_the_whole_way_from_a_callback_to_the_end_of_a_call(world: World, client: httpx.Client) -> None:
@@ -189,6 +242,24 @@ def test_when_the_database_refuses_the_callback_is_to_be_sent_again(
     assert rings.count == 0
     assert client.get(hook(world), params={"event": 1}).status_code == 200
     assert len(world.rows(t.event)) == 1
+
+
+def test_a_connection_that_was_lost_meanwhile_costs_no_callback(
+    world: World, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if world.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has no connection that could be lost")
+    monkeypatch.setattr(inbox, "IDLE", 3600)
+    assert client.get(hook(world), params={"event": 1}).status_code == 200
+    with writing(world.engine) as connection:
+        connection.execute(
+            sa.text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    assert client.get(hook(world), params={"event": 2}).status_code == 200
+    assert len(world.rows(t.event)) == 2
 
 
 def test_when_the_database_is_away_altogether_the_callback_is_to_be_sent_again(

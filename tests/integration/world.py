@@ -17,7 +17,9 @@ from redis import Redis
 from sqlalchemy import Connection, Engine
 
 from dialer import ids
+from dialer.calls import single
 from dialer.calls.repeats import RepeatPolicy, used_from_json
+from dialer.calls.single import NewOtp
 from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, is_open
 from dialer.campaigns import control
 from dialer.campaigns.release import Visit, visit_next
@@ -34,7 +36,7 @@ from dialer.lifecycle import (
 from dialer.pace.limiter import Limiter
 from dialer.providers.base import Outcome, SubmitResult
 from dialer.secrets import SecretBox
-from dialer.store import campaigns, contacts, dnd, events
+from dialer.store import accounts, announce_templates, campaigns, contacts, dnd, events
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
 from workers import reconcile, replies, results
@@ -180,6 +182,27 @@ class World:
             campaigns.add(connection, row | values, dnd_lists)
         return campaign_id
 
+    def otp(self, e164: str = "", *, account_id: str | None = None, **body: Any) -> str:
+        """A call that speaks the password 1987, asked for; it is released unless nobody has a place for it."""
+        given = {
+            "customer_number": e164 or number(50),
+            "otp": "1987",
+            "announce_template_id": "AN1",
+            "caller_id": "15168148111",
+        }
+        with writing(self.engine) as connection:
+            account = accounts.with_id(connection, account_id or self.account_id)
+            assert account is not None
+            if announce_templates.get(connection, account.id, "AN1") is None:
+                template = {"id": "AN1", "account_id": account.id, "text": "Your code is {otp}"}
+                announce_templates.add(connection, template | {"created_at": self.clock.now})
+            call_id, _ = single.add_otp(connection, account, NewOtp.read(given | body, None), self.clock.now)
+        return call_id
+
+    def release_singles(self) -> list[str]:
+        """Release the single calls that have waited for now."""
+        return list(single.release_due(self.engine, self.limiter, self.clock))
+
     def dnd_list(self) -> str:
         """A named DND list, for a campaign to choose."""
         with writing(self.engine) as connection:
@@ -215,7 +238,10 @@ class World:
 
     def claim(self, call_ids: Sequence[str]) -> Claim:
         with writing(self.engine) as connection:
-            return claim(connection, self.limiter, self.adapters, call_ids, self.clock(connection))
+            chosen = sa.select(t.call.c.campaign_id).where(t.call.c.id.in_(call_ids))
+            single = not any(connection.execute(chosen).scalars())  # as their doorbell would say
+            now = self.clock(connection)
+            return claim(connection, self.limiter, self.adapters, call_ids, now, single=single)
 
     def dial(self, call_ids: Sequence[str]) -> list[str]:
         """Claim, and have the provider take all that is claimed; the attempts."""
@@ -377,6 +403,7 @@ def check(engine: Engine) -> None:
         }
         every["history"] = list(connection.execute(sa.select(t.history).order_by(t.history.c.id)).all())
         every["contact_list"] = list(connection.execute(sa.select(t.contact_list)).all())
+        every["message"] = list(connection.execute(sa.select(t.message)).all())
     calls = {row.id: row for row in every["call"]}
     attempts = defaultdict(list)
     for row in sorted(every["attempt"], key=lambda row: row.number):
@@ -388,8 +415,10 @@ def check(engine: Engine) -> None:
         for call in own:
             _check_repeats(call, campaign, attempts[call.id])
             _check_window(call, campaign, accounts[campaign.account_id], attempts[call.id])
+    said = {row.call_id: row.text for row in every["message"]}
     for call in calls.values():
         _check_attempts(call, attempts[call.id])
+        assert (said.get(call.id) is not None) == (call.campaign_id is None and call.ended_at is None)
     _check_cdrs(every["cdr"], calls, every["attempt"])
     _check_history(every)
 
@@ -476,8 +505,15 @@ def _check_cdrs(cdrs: list[Any], calls: dict[str, Any], attempts: list[Any]) -> 
         assert (attempt.id in recorded) == has_end, f"attempt {attempt.state} and its CDR disagree"
         if has_end and attempt.answered_at is None:
             assert recorded[attempt.id].disposition == attempt.disposition
-    suppressed = [row.call_id for row in cdrs if row.attempt_id is None]
+    undialled = [row.call_id for row in cdrs if row.attempt_id is None]
+    suppressed = [one for one in undialled if calls[one].state == CallState.SUPPRESSED]
     assert sorted(suppressed) == sorted(row.id for row in calls.values() if row.state == CallState.SUPPRESSED)
+    # Whoever asked for a single call learns how it ended, dialled or not.
+    told = {row.call_id for row in cdrs}
+    assert {row.id for row in calls.values() if row.campaign_id is None and row.ended_at} <= told
+    assert all(
+        calls[one].campaign_id is None for one in undialled if calls[one].state != CallState.SUPPRESSED
+    )
 
 
 def _check_history(every: dict[str, list[Any]]) -> None:

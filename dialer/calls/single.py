@@ -1,0 +1,302 @@
+"""Single calls: those without a campaign, asked for one by one and dialled at once. One-time passwords are such.
+
+Whoever asks for one releases it in the same transaction (`add_otp`), and rings when that is committed. One that cannot
+go now, or that a worker gave back, waits until `release_due` finds it due.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from dialer import ids
+from dialer.calls.ledger import Ledger
+from dialer.campaigns.release import paces_of
+from dialer.campaigns.template import Template
+from dialer.db import reading, utc_now, writing
+from dialer.errors import Conflict, FieldError, NotFound
+from dialer.lifecycle import CallKind, CallState
+from dialer.numbers import NumberError, to_e164, zone_of
+from dialer.pace.limiter import Limiter, Stage
+from dialer.providers.base import Capability, ProviderError, adapter_class, adapter_kinds
+from dialer.reading import Fields
+from dialer.speech import Speech, caller_number, e164_or_digits
+from dialer.store import accounts, announce_templates, calls, messages, providers, singles
+from dialer.store.calls import CallMove
+from dialer.store.tables import AnyRow, Rows
+
+#: How long a one-time password is worth anything: one that could not be dialled by then is not dialled any more.
+OTP_LIFE = timedelta(minutes=5)
+#: Single calls released in one transaction.
+BATCH = 100
+#: When a call is looked at again for which nobody has a free place.
+CROWDED = timedelta(seconds=0.25)
+#: … for which there is no provider in use.
+STUCK = timedelta(seconds=1)
+#: The place of the password in a template's text.
+OTP = "otp"
+
+_OTP = re.compile(r"[A-Za-z0-9]{1,32}", re.ASCII)
+
+Clock = Callable[[Connection], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nobody can take a call now: when to ask again, and the provider that it waits for a place of."""
+
+    due_at: datetime
+    crowded_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOtp:
+    """A one-time password to be spoken."""
+
+    e164: str = field(repr=False)
+    caller_id: str = field(repr=False)
+    otp: str = field(repr=False)
+    template_id: str
+    speech: Speech
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any], region: str | None) -> NewOtp:
+        """Read the parameters of `outbound_call` (`cpaas-campaign-api.md`, "One Time Password"). Numbers without a
+        country code are of `region`. Raises `FieldError`, which never repeats the password."""
+        fields = Fields(body)
+        try:
+            e164 = to_e164(fields.needed("customer_number", longest=40), region)
+        except NumberError as error:
+            raise FieldError("customer_number", f"customer_number: {error.reason}") from None
+        otp = re.sub(r"[\s\-]", "", fields.needed("otp", longest=100))
+        if not _OTP.fullmatch(otp):
+            raise FieldError("otp", "otp must have 1 to 32 letters and digits, such as 1987.")
+        return cls(
+            e164=e164,
+            caller_id=e164_or_digits(caller_number(fields, "caller_id"), region),
+            otp=otp,
+            template_id=fields.identifier("announce_template_id"),
+            speech=Speech.read(fields),
+        )
+
+
+def check_template(text: str) -> None:
+    """Whether a password can be spoken in this text: it has `{otp}` and no other place.
+
+    Raises `FieldError`, and `TemplateError` for what is no template at all.
+    """
+    if Template.compile(text).fields != (OTP,):
+        raise FieldError(
+            "text", "The text must hold {otp}, where the password is spoken, and no other field."
+        )
+
+
+def spoken(otp: str) -> str:
+    """A password as it is to be read out, one character at a time: `1, 9, 8, 7`."""
+    return ", ".join(otp)
+
+
+def add_otp(connection: Connection, account: AnyRow, wanted: NewOtp, now: datetime) -> tuple[str, bool]:
+    """Write a call that speaks a password; its id, and whether it is released, so that a doorbell must be rung.
+
+    Raises `NotFound` for a template that the account does not have, `Conflict` or `FieldError` when no provider of the
+    account could ever carry it.
+    """
+    template = announce_templates.get(connection, account.id, wanted.template_id)
+    if template is None:
+        raise NotFound(
+            "announce_template_id",
+            "announce_template_id: this account has no such template; check the id, or have the operator add it "
+            "with `dialer template add`.",
+        )
+    candidates = _able(_in_use(connection, account.id), wanted.speech.language_code)
+    places = _Places(connection)
+    places.lock([account], candidates)
+    found = places.find(account, candidates, now)
+    released = not isinstance(found, Later)
+    text = Template.compile(template.text).render({OTP: spoken(wanted.otp)})
+    (call_id,) = ids.call_ids(1, now)
+    singles.add(
+        connection,
+        {
+            "id": call_id,
+            "account_id": account.id,
+            "kind": CallKind.OTP.value,
+            "e164": wanted.e164,
+            "time_zone": zone_of(wanted.e164) or account.time_zone,
+            "state": CallState.RELEASED.value if released else CallState.WAITING.value,
+            "due_at": found.due_at if isinstance(found, Later) else now,
+            "released_at": now if released else None,
+            "rung_at": now if released else None,
+            "expires_at": now + OTP_LIFE,
+            "provider_id": found.crowded_id if isinstance(found, Later) else found.id,
+            "dials": 0,
+            "unsent": 0,
+            "repeats": {},
+            "reason": "" if released else "no provider free",
+            "created_at": now,
+        },
+        {"call_id": call_id, "caller_id": wanted.caller_id, "text": text, **asdict(wanted.speech)},
+    )
+    return call_id, released
+
+
+def release_due(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> tuple[str, ...]:
+    """Release single calls that have waited for their time; the ids that a doorbell must be rung for.
+
+    Safe in any number of processes at once; its cost depends on the batch. Raises `redis.RedisError` when the pace
+    cannot be asked, with nothing changed.
+    """
+    with reading(engine) as connection:
+        if not singles.is_any_due(connection, clock(connection)):
+            return ()
+    with writing(engine) as connection:
+        now = clock(connection)
+        due = singles.lock_due(connection, now, BATCH)
+        return _release(connection, limiter, due, now)
+
+
+def _release(connection: Connection, limiter: Limiter, due: Rows, now: datetime) -> tuple[str, ...]:
+    ledger = Ledger(now)
+    alive = []
+    for call in due:
+        if call.expires_at is not None and call.expires_at <= now:
+            ledger.end_call(call, CallState.EXPIRED, "expired")
+        else:
+            alive.append(call)
+    their_accounts = accounts.with_ids(connection, {call.account_id for call in alive})
+    their_messages = messages.of_calls(connection, [call.id for call in alive])
+    usable = {account_id: providers.usable(connection, account_id) for account_id in their_accounts}
+    places = _Places(connection, limiter, Counter(call.account_id for call in alive))
+    places.lock(their_accounts.values(), [row for rows in usable.values() for row in rows])
+    released: list[CallMove] = []
+    waiting: list[dict[str, Any]] = []
+    for call in alive:
+        account, message = their_accounts[call.account_id], their_messages.get(call.id)
+        language = message.language_code if message is not None else ""
+        candidates = [row for row in usable[account.id] if not _why_unable(row, language)]
+        found = places.find(account, candidates, now)
+        if isinstance(found, Later):
+            due_at = found.due_at if call.expires_at is None else min(found.due_at, call.expires_at)
+            waiting.append({"_id": call.id, "due_at": due_at, "provider_id": found.crowded_id})
+        else:
+            stamp = {"released_at": now, "rung_at": now, "provider_id": found.id, "reason": ""}
+            released.append(CallMove(call.id, CallState.WAITING, CallState.RELEASED, stamp))
+    calls.move(connection, released, now)
+    calls.update(connection, waiting)
+    ledger.write(connection)
+    return tuple(move.id for move in released)
+
+
+class _Places:
+    """Who has a place free for one more single call, in one transaction; without a limiter the pace is not asked:
+    the worker does."""
+
+    def __init__(
+        self, connection: Connection, limiter: Limiter | None = None, due: Mapping[str, int] | None = None
+    ) -> None:
+        """`due`: how many calls each account has; asked for with a limiter."""
+        self._connection = connection
+        self._limiter = limiter
+        self._due = due or {}
+        self._free: dict[tuple[str, str], int] = {}
+        self._tokens: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def lock(self, their_accounts: Iterable[AnyRow], candidates: Iterable[AnyRow]) -> None:
+        """Hold the rows whose `max_concurrent` nobody else may fill meanwhile, in the order in which release holds
+        them, so that two transactions never wait for each other."""
+        for account in sorted(their_accounts, key=lambda row: str(row.id)):
+            if account.max_concurrent is not None:
+                accounts.lock(self._connection, account.id)
+        limited = {(row.priority, row.name, row.id) for row in candidates if row.max_concurrent is not None}
+        for _, _, provider_id in sorted(limited):
+            providers.lock(self._connection, provider_id)
+
+    def find(self, account: AnyRow, candidates: Sequence[AnyRow], now: datetime) -> AnyRow | Later:
+        """The provider that takes this call."""
+        if not self._has_room("account_id", account):
+            return Later(now + CROWDED)
+        ask_again = now + STUCK
+        crowded_id = None
+        for provider in candidates:
+            if provider.held_until is not None and provider.held_until > now:
+                ask_again = min(ask_again, provider.held_until)
+            elif not self._has_room("provider_id", provider):
+                ask_again = min(ask_again, now + CROWDED)
+                crowded_id = crowded_id or provider.id
+            elif (wait := self._wait(account, provider)) > 0:
+                ask_again = min(ask_again, now + timedelta(seconds=wait))
+            else:
+                self._take(account, provider)
+                return provider
+        return Later(ask_again, crowded_id)
+
+    def _has_room(self, column: str, holder: AnyRow) -> bool:
+        if holder.max_concurrent is None:
+            return True
+        key = column, holder.id
+        if key not in self._free:
+            self._free[key] = holder.max_concurrent - calls.occupancy(self._connection, column, holder.id)
+        return self._free[key] > 0
+
+    def _wait(self, account: AnyRow, provider: AnyRow) -> float:
+        """Seconds until account and provider have a token; 0 when they have one."""
+        if self._limiter is None:
+            return 0.0
+        key = account.id, provider.id
+        if key not in self._tokens:
+            paces = paces_of(None, account, provider)
+            grant = self._limiter.look(Stage.SEND, provider.id, paces, self._due[account.id], ahead=True)
+            self._tokens[key] = grant.calls, grant.wait
+        tokens, wait = self._tokens[key]
+        return 0.0 if tokens > 0 else max(wait, 0.01)
+
+    def _take(self, account: AnyRow, provider: AnyRow) -> None:
+        for key in (("account_id", account.id), ("provider_id", provider.id)):
+            if key in self._free:
+                self._free[key] -= 1
+        if (account.id, provider.id) in self._tokens:
+            tokens, wait = self._tokens[account.id, provider.id]
+            self._tokens[account.id, provider.id] = tokens - 1, wait
+
+
+def _in_use(connection: Connection, account_id: str) -> Rows:
+    """The account's providers, those included that the engine has paused: a person may mend that in time."""
+    rows = providers.enabled(connection, account_id)
+    if not rows:
+        raise Conflict(
+            "provider",
+            "No provider is set up that this account can use: add and enable one that can speak one-time passwords "
+            f"(kinds: {', '.join(_able_kinds())}).",
+        )
+    return rows
+
+
+def _able(rows: Rows, language: str) -> list[AnyRow]:
+    """Those in the order in which they are tried that can speak a password in this language and are not paused.
+    Raises `FieldError` when none can, paused or not."""
+    problems = {row.kind: _why_unable(row, language) for row in rows}
+    if all(problems.values()):
+        told = " ".join(dict.fromkeys(one for found in problems.values() for one in found))
+        raise FieldError("language_code", f"No provider of this account can speak this password: {told}")
+    return [row for row in rows if not problems[row.kind] and row.paused_reason is None]
+
+
+def _why_unable(provider: AnyRow, language: str) -> list[str]:
+    try:
+        kind = adapter_class(provider.kind)
+    except ProviderError as error:  # made by another version, say
+        return [str(error)]
+    if Capability.VOICE_OTP not in kind.capabilities:
+        return [f"A provider of kind {provider.kind} cannot speak one-time passwords."]
+    return kind.check_campaign(language, has_text=True, has_media=False)
+
+
+def _able_kinds() -> list[str]:
+    return [kind for kind in adapter_kinds() if Capability.VOICE_OTP in adapter_class(kind).capabilities]

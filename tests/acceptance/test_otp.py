@@ -1,0 +1,101 @@
+"""One-time passwords through a whole installation: taken, spoken once, told of, forgotten, whatever is killed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import sqlalchemy as sa
+from people_of_nobody import numbers
+from service import Service, wait_for
+
+from dialer.store.tables import call, message
+
+OTP = "730519"
+#: Endings of numbers whose calls the sandbox has answered.
+ANSWERED = ("50", "51")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """An installation that is up, with a template."""
+    service = Service(tmp_path / "service", {"DIALER_RECONCILE_AFTER": "3"})
+    try:
+        service.start_sandbox()
+        service.start_up()
+        service.settle_in()
+        service.cli("template", "add", "acme", "Code {otp}", "--id=AN1", "--json")
+        yield service
+    finally:
+        service.close()  # fails when a process is left, or a log shows a number or a key
+
+
+def ask(service: Service, number: str) -> str:
+    """Ask for a password to be spoken; the request's id."""
+    service.secrets |= {number.lstrip("+"), OTP, ", ".join(OTP)}
+    answer = service.post(
+        "outbound_call",
+        customer_number=number,
+        otp=OTP,
+        announce_template_id="AN1",
+        caller_id="15168148111",
+    )
+    return str(answer["request_id"])
+
+
+def statuses(service: Service, request_id: str) -> list[str]:
+    """The dial statuses of a request's CDRs."""
+    return [
+        row["dial_status"] for row in service.post("get_cdr_by_request_id", request_id=request_id)["result"]
+    ]
+
+
+def test_a_password_is_spoken_and_told_of(service: Service) -> None:
+    asked = [ask(service, number) for number in numbers(5, endings=ANSWERED)]
+    for request_id in asked:
+        wait_for("its CDR", lambda one=request_id: statuses(service, one) or None)  # type: ignore[misc]
+        assert statuses(service, request_id) == ["ANSWER"]
+    assert service.rows(sa.select(message.c.text).where(message.c.text.is_not(None))) == []
+
+
+def kill(service: Service, child: str) -> None:
+    """Kill one child of `up` and all of its own, and wait until it is there again."""
+    before = service.report()["children"][child]
+    killed = psutil.Process(before)
+    for process in [*killed.children(recursive=True), killed]:
+        process.kill()
+    wait_for("another one", lambda: service.report()["children"].get(child) not in (None, before) or None)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("child", ["otp", "api"])
+def test_what_was_answered_is_neither_lost_nor_spoken_twice_when_a_process_is_killed(
+    service: Service, child: str
+) -> None:
+    asked: dict[str, str] = {}
+    for number in numbers(6, endings=ANSWERED):
+        asked[ask(service, number)] = number
+        kill(service, child)  # right after the 200
+        wait_for("the API answers", lambda: service.is_ready() or None)
+    service.wait_heard()
+    for request_id in asked:
+        wait_for("its end", lambda one=request_id: ended(service, one))  # type: ignore[misc]
+        # Killed between its send and its answer, nobody can tell: CHANUNAVAIL, and not dialled again.
+        assert statuses(service, request_id) in (["ANSWER"], ["CHANUNAVAIL"])
+    taken = Counter(line["to"] for line in service.requests() if line["accepted"])
+    assert max(taken.values()) == 1
+
+
+def ended(service: Service, request_id: str) -> bool | None:
+    """Whether its call has an end."""
+    try:
+        statuses(service, request_id)
+    except httpx.TransportError:
+        return None
+    return bool(
+        service.rows(sa.select(call.c.id).where(call.c.id == request_id, call.c.ended_at.is_not(None)))
+    )
