@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dialer import tether
+from dialer import fork, tether
 from dialer.embedded import DEATH_SIGNAL, READY_WITHIN, STOP_WITHIN, EmbeddedServer
 from dialer.logs import get_logger
 from dialer.settings import private_folder
@@ -49,7 +49,8 @@ class Child:
     `before` runs before each start. `ready` (quick; it is asked again and again) must say yes before the next
     child is started; without it a child counts as ready at once. At the end the children with the lowest
     `stop_order` get their `stop_signal` first, all at once; the next ones follow when those are gone. Who is not
-    gone after `stop_grace` is killed with its whole process group.
+    gone after `stop_grace` is killed with its whole process group. With `fork`, `[python, "-m", module, …]` runs in
+    a fork of the supervisor where that is possible (`dialer/fork.py`).
     """
 
     name: str
@@ -63,6 +64,7 @@ class Child:
     before: Callable[[], None] | None = None
     death_signal: signal.Signals = signal.SIGKILL
     pass_fds: tuple[int, ...] = ()
+    fork: bool = False
 
 
 def embedded_child(server: EmbeddedServer) -> Child:
@@ -228,7 +230,7 @@ class _Keeper:
 
     def __init__(self, child: Child) -> None:
         self.child = child
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | fork.Fork | None = None
         self._started_at = 0.0
         self._start_at = 0.0
         self._kill_at = 0.0
@@ -241,25 +243,36 @@ class _Keeper:
         if child.before is not None:
             child.before()
         self._started_at = time.monotonic()
-        pipe = None if output is None else subprocess.PIPE
+        source, sink = (None, None) if output is None else os.pipe()
         try:
-            # The command lines are our own, and no shell reads them.
-            self.process = subprocess.Popen(  # noqa: S603
-                child.argv,
-                env=child.env,
-                stdin=subprocess.DEVNULL,
-                stdout=pipe,
-                stderr=None if output is None else subprocess.STDOUT,
-                pass_fds=child.pass_fds,
-                start_new_session=True,
-                preexec_fn=tether.preexec(child.death_signal),  # noqa: PLW1509 - we have one thread
-            )
+            self.process = self._begin(sink)
         except OSError as error:
+            if source is not None:
+                os.close(source)
             raise SupervisorError(
                 f"{child.name} cannot be started: {error.strerror}: {child.argv[0]}."
             ) from None
-        if output is not None and self.process.stdout is not None:
-            output.follow(child.name, self.process.stdout.fileno())
+        finally:
+            if sink is not None:
+                os.close(sink)
+        if output is not None and source is not None:
+            output.follow(child.name, source)
+
+    def _begin(self, sink: int | None) -> subprocess.Popen[bytes] | fork.Fork:
+        child = self.child
+        if child.fork and fork.IS_POSSIBLE:
+            return fork.fork(child.argv, env=child.env, output=sink, death_signal=child.death_signal)
+        # The command lines are our own, and no shell reads them.
+        return subprocess.Popen(  # noqa: S603
+            child.argv,
+            env=child.env,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            pass_fds=child.pass_fds,
+            start_new_session=True,
+            preexec_fn=tether.preexec(child.death_signal),  # noqa: PLW1509 - we have one thread
+        )
 
     def is_ready(self) -> bool:
         """Whether the next child may be started."""
@@ -269,15 +282,13 @@ class _Keeper:
 
     def bury(self, now: float, *, expected: bool = False) -> None:
         """If the child has died: tells how, kills what is left of its process group, plans the next start."""
-        if self.process is None or self.process.poll() is None:
+        if self.process is None or (code := self.process.poll()) is None:
             return
         self._kill_group()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
         lived = now - self._started_at
         self._backoff = next_backoff(self._backoff, lived)
         self._start_at = now + self._backoff
-        ending = describe_exit(self.process.returncode)
+        ending = describe_exit(code)
         if expected:
             log.info("child stopped", child=self.child.name, ending=ending)
         else:
@@ -308,6 +319,7 @@ class _Keeper:
         log.warning("child killed, since it did not stop in time", child=self.child.name, in_a_hurry=hurry)
         self._killed = True
         self._kill_group()
+        self.process.send_signal(signal.SIGKILL)  # a fork of this moment has no group of its own yet
 
     def _kill_group(self) -> None:
         if self.process is not None:
@@ -325,11 +337,10 @@ class _Output:
         self._partial: dict[int, bytes] = {}
 
     def follow(self, name: str, source: int) -> None:
-        """Passes on what comes from the pipe `source` until its end."""
-        own = os.dup(source)  # lives as long as somebody writes, which may be longer than the child
-        os.set_blocking(own, False)
-        self._partial[own] = b""
-        self._selector.register(own, selectors.EVENT_READ, lambda: self._pass_on(name, own))
+        """Passes on what comes from the pipe `source` until its end, which may come later than the child's."""
+        os.set_blocking(source, False)
+        self._partial[source] = b""
+        self._selector.register(source, selectors.EVENT_READ, lambda: self._pass_on(name, source))
 
     def close(self) -> None:
         """Passes on what is still in the pipes and forgets them."""

@@ -27,10 +27,21 @@ if TYPE_CHECKING:
 MAKES_WORK, WORKS, HEARS, PLAYS = 0, 10, 20, 30
 #: Flower shows tasks and workers: whoever wants it elsewhere runs `dialer flower` behind a TLS proxy.
 FLOWER_HOST = "127.0.0.1"
-#: Processes that serve one-time passwords, results and upkeep.
+#: Processes that serve results and upkeep. One-time passwords have one of their own: they wait for no task of another.
 OTHER_PROCESSES = 2
 #: Seconds that a worker gets to finish: longer than a task may take (`workers.app.TIME_LIMIT`).
 GRACE = 65.0
+#: What the processes import: loaded once, shared by all (`dialer/fork.py`).
+SHARED = (
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.worker.consumer",
+    "dialer.asgi",
+    "uvicorn",
+    "workers.scheduler",
+    "workers.tasks",
+)
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - looked up, not listened on
 
 
@@ -51,7 +62,7 @@ def up(
     Database, Redis, API, scheduler, workers and Flower, kept running; campaigns go on where they stood. Ctrl-C or
     SIGTERM drains and stops all of it.
     """
-    from dialer import logs, schema
+    from dialer import fork, logs, schema
     from dialer.cli.database import any_database
     from dialer.embedded import EmbeddedServer
     from dialer.settings import get_settings
@@ -84,6 +95,8 @@ def up(
         if sandbox_port is not None:
             children.append(_sandbox_child(os.environ, sandbox_port, sandbox_time_scale))
         where = _where(settings, flower=not no_flower, sandbox_port=sandbox_port)
+        if fork.IS_POSSIBLE:
+            fork.load(SHARED if no_flower else (*SHARED, "flower.command"))
         Supervisor(children, settings.home, on_ready=lambda: remark(where)).run()
     finally:
         if server is not None:
@@ -97,6 +110,11 @@ def _children(
     from dialer.supervisor import Child
 
     env = dict(environment)
+
+    def worker(name: str, queues: list[str], processes: int) -> Child:
+        argv = worker_argv(queues, processes, name)
+        return Child(name, argv, env=env, stop_order=WORKS, stop_grace=GRACE, fork=True)
+
     children = [
         Child(
             "api",
@@ -104,21 +122,23 @@ def _children(
             env=env,
             stop_order=HEARS,
             ready=answers(settings.host, settings.port, "/healthz"),
+            fork=True,
         ),
-        Child("calls", worker_argv(["calls"], workers, "calls"), env=env, stop_order=WORKS, stop_grace=GRACE),
+        worker("calls", ["calls"], workers),
+        worker("otp", ["otp"], 1),
+        worker("results", ["results", "upkeep"], OTHER_PROCESSES),
         Child(
-            "results",
-            worker_argv(["otp", "results", "upkeep"], OTHER_PROCESSES, "results"),
+            "scheduler",
+            [sys.executable, "-m", "dialer", "scheduler"],
             env=env,
-            stop_order=WORKS,
-            stop_grace=GRACE,
+            stop_order=MAKES_WORK,
+            fork=True,
         ),
-        Child("scheduler", [sys.executable, "-m", "dialer", "scheduler"], env=env, stop_order=MAKES_WORK),
     ]
     if flower:
         login = flower_environment(settings.flower_login())
         argv = flower_argv(FLOWER_HOST, settings.flower_port)
-        children.append(Child("flower", argv, env=env | login, stop_order=MAKES_WORK))
+        children.append(Child("flower", argv, env=env | login, stop_order=MAKES_WORK, fork=True))
     # What takes longest to be ready is waited for last: all start at once.
     children.sort(key=lambda child: child.ready is not None)
     return children
@@ -133,6 +153,7 @@ def _sandbox_child(environment: Mapping[str, str], port: int, time_scale: float)
         env=dict(environment),
         stop_order=PLAYS,
         ready=answers("127.0.0.1", port, "/sandbox/stats"),
+        fork=True,
     )
 
 

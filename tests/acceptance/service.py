@@ -98,8 +98,8 @@ class OwnRedis:
 class Service:
     """One installation: its processes, its account and provider, its sandbox with a log file of its own.
 
-    `settings` are `DIALER_…` variables. Every process it starts, and their children, carry `DIALER_HOME` in their
-    environment; `close` stops them and fails when one is left.
+    `settings` are `DIALER_…` variables. Every process it starts, and their children, work in the folder of its logs;
+    `close` stops them and fails when one is left.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
@@ -198,9 +198,9 @@ class Service:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                # The embedded server writes its title over its environment.
+                # Titles are written over environments, so those do not tell; the embedded server works elsewhere.
                 in_title = str(socket_path(self.home)) in " ".join(process.cmdline())
-                ours = in_title or process.environ().get("DIALER_HOME") == str(self.home)
+                ours = in_title or process.cwd() == str(self.logs)
                 if ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found

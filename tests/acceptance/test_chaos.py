@@ -36,7 +36,7 @@ KINDS = ("pool process", "worker", "scheduler", "api", "up", "provider frozen", 
 ROUNDS = 5
 CAMPAIGNS = 5
 #: Requests that one pool process may have on their way (`DIALER_WORKER_IN_FLIGHT`).
-IN_FLIGHT = 100
+IN_FLIGHT = 200
 #: Seconds until a worker that is not back is given up (`workers.claim.LEASE`).
 LEASE = 30
 
@@ -139,7 +139,8 @@ def test_nobody_is_rung_twice_whatever_is_killed(
     lists = [numbers(1000, first=1000 * index) for index in range(CAMPAIGNS)]
     ids = [service.import_contacts(contacts, f"list {index}") for index, contacts in enumerate(lists)]
     campaigns = {
-        service.start_campaign(list_id, f"campaign {index}"): contacts
+        # At a pace that lasts until most of the strikes have come.
+        service.start_campaign(list_id, f"campaign {index}", calls_per_minute="2400"): contacts
         for index, (list_id, contacts) in enumerate(zip(ids, lists, strict=True))
     }
     began, taken = time.monotonic(), []

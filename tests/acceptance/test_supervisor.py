@@ -18,11 +18,12 @@ import psutil
 import pytest
 import redis
 
-from dialer import tether
+from dialer import fork, tether
 from dialer.settings import Settings
 from dialer.supervisor import LONGEST_BACKOFF, STEADY_AFTER, describe_exit, next_backoff
 
 WITHIN = 20.0  # seconds; a deadline, not an expectation
+ONLY_WHERE_FORKS_ARE = pytest.mark.skipif(not fork.IS_POSSIBLE, reason="children are forks on Linux only")
 
 # Writes its name to the diary when it starts and when it is told to stop; `stubborn` ignores that.
 CHILD = """
@@ -49,12 +50,12 @@ if "forks" in sys.argv and os.fork() == 0:
     with open(diary + ".fork", "w") as file:
         file.write(f"{os.getpid()}\\n")
     time.sleep(600)
-write("started")
 print("hello from", name, flush=True)
+write("started")
 if "brief" in sys.argv:
     sys.exit(3)
 while True:
-    time.sleep(600)
+    time.sleep(0.1)  # a signal just before a long sleep would be noticed after it
 """
 
 MAIN = """
@@ -63,13 +64,15 @@ from pathlib import Path
 from dialer.embedded import EmbeddedServer
 from dialer.settings import Settings
 from dialer.supervisor import Child, Supervisor, SupervisorError, embedded_child
-home, child, diary = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+home, child, diary, fork = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4] == "fork"
+sys.path.insert(0, str(child.parent))
 
 def wrote(line):
     return lambda: Path(diary).exists() and line in Path(diary).read_text().splitlines()
 
 def program(name, *how, **more):
-    return Child(name, [sys.executable, child, name, diary, *how], **more)
+    run = ["-m", child.stem] if fork else [str(child)]
+    return Child(name, [sys.executable, *run, name, diary, *how], fork=fork, **more)
 
 try:
     Supervisor({children}, home).run()
@@ -81,11 +84,12 @@ except SupervisorError as error:
 class House:
     """One home, a diary that its children write, and the supervisors started on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, how: str) -> None:
+        self.how = how
         self.home = folder / "home"
         self.home.mkdir(mode=0o700)
         self.diary = folder / "diary"
-        self.child = folder / "child.py"
+        self.child = folder / "child_of_the_test.py"
         self.child.write_text(CHILD)
         self.script = folder / "main.py"
         self.started: list[subprocess.Popen[str]] = []
@@ -94,7 +98,7 @@ class House:
     def up(self, children: str) -> subprocess.Popen[str]:
         self.script.write_text(textwrap.dedent(MAIN).replace("{children}", children))
         process = subprocess.Popen(
-            [sys.executable, str(self.script), str(self.home), str(self.child), str(self.diary)],
+            [sys.executable, str(self.script), str(self.home), str(self.child), str(self.diary), self.how],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -128,9 +132,10 @@ class House:
         return pid
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path)
+@pytest.fixture(params=["exec", pytest.param("fork", marks=ONLY_WHERE_FORKS_ARE)])
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+    """Children are new interpreters, or forks of the supervisor."""
+    house = House(tmp_path, request.param)
     yield house
     for process in house.started:
         process.kill()
@@ -139,7 +144,7 @@ def house(tmp_path: Path) -> Iterator[House]:
             process.stderr.close()
     for pid in house.seen:
         with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if str(house.child) in psutil.Process(pid).cmdline():
+            if str(house.diary) in psutil.Process(pid).cmdline():
                 os.kill(pid, signal.SIGKILL)
 
 
@@ -187,7 +192,7 @@ def test_a_child_that_dies_is_started_again(house: House) -> None:
 
 def test_a_child_that_keeps_dying_is_tried_again_and_again(house: House) -> None:
     supervisor = house.up("[program('worker', 'brief'), program('api')]")
-    wait_for(lambda: house.lines().count("started worker") >= 3)
+    wait_for(lambda: house.lines().count("started worker") >= 3 and "started api" in house.lines())
     assert house.lines().count("started api") == 1
     assert "exit code 3" in end(supervisor)
 
@@ -320,6 +325,69 @@ def test_the_embedded_server_is_restarted_like_any_child_and_goes_with_the_super
     wait_for(lambda: not is_alive(second))
 
 
+# What a program may know about its own beginning.
+ASKING = """
+import json, os, signal, sys
+from pathlib import Path
+handled = [n.name for n in signal.valid_signals() if callable(signal.getsignal(n))]
+def kind(file):
+    return os.readlink(file).partition("[")[0]
+found = {
+    "arguments": sys.argv, "name": __name__, "environment": dict(os.environ), "handled": handled,
+    "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, [])), "folder": os.getcwd(),
+    "stdin": os.read(0, 9).decode(), "leads_its_session": os.getsid(0) == os.getpid(),
+    "files": [kind(fd) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()],
+}
+told = Path(sys.argv[1])
+if not told.exists():
+    draft = told.with_suffix(".draft")
+    draft.write_text(json.dumps(found))
+    draft.replace(told)
+sys.exit("enough seen")
+"""
+LIKE_NEW = """
+import os, signal, sys
+from pathlib import Path
+from dialer.supervisor import Child, Supervisor
+told, folder = sys.argv[1:3]
+sys.path.insert(0, folder)
+left_open = [open(__file__), os.open(__file__, os.O_RDONLY)]
+def program(name, fork):
+    return Child(
+        name, [sys.executable, "-m", "asking", f"{told}.{name}", "--how"], fork=fork,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": folder, "LC_CTYPE": "C.UTF-8", "ONLY": "this"},
+        ready=Path(f"{told}.{name}").exists,
+    )
+def enough():
+    os.kill(os.getpid(), signal.SIGTERM)
+Supervisor([program("new", False), program("forked", True)], Path(folder), on_ready=enough).run()
+"""
+
+
+@ONLY_WHERE_FORKS_ARE
+def test_a_forked_program_finds_what_a_new_one_finds(tmp_path: Path) -> None:
+    (tmp_path / "asking.py").write_text(ASKING)
+    (tmp_path / "main.py").write_text(LIKE_NEW)
+    told = tmp_path / "told"
+    ended = subprocess.run(
+        [sys.executable, str(tmp_path / "main.py"), str(told), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN,
+        check=True,
+    )
+    new, forked = (json.loads(Path(f"{told}.{name}").read_text()) for name in ("new", "forked"))
+    assert new.pop("files") == ["/dev/null", "pipe:", "pipe:"]
+    # One more: by it the standard library hears of the end of a fork's parent.
+    assert forked.pop("files") == ["/dev/null", "pipe:", "pipe:", "pipe:"]
+    assert forked == new | {"arguments": [new["arguments"][0], f"{told}.forked", "--how"]}
+    assert new["environment"]["ONLY"] == "this"
+    for name in ("new   ", "forked"):
+        assert f"{name} | enough seen" in ended.stderr
+
+
 @pytest.mark.parametrize("kernel_helps", [True, False])
 def test_a_tethered_process_dies_with_its_parent(tmp_path: Path, kernel_helps: bool) -> None:
     told = tmp_path / "pid"
@@ -349,6 +417,27 @@ def test_a_process_whose_parent_died_before_it_was_tethered_dies_at_once() -> No
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     ended = subprocess.run([sys.executable, "-c", script], env=environment, timeout=WITHIN, check=False)
     assert ended.returncode == -signal.SIGKILL
+
+
+def test_a_pool_process_whose_worker_died_before_it_was_tethered_dies_at_once() -> None:
+    script = """
+import os, time
+from celery import signals
+from workers import process
+signals.worker_before_create_process.send(sender=None)
+worker = os.getpid()
+if os.fork() == 0:
+    while os.getppid() == worker:
+        time.sleep(0.01)
+    signals.worker_process_init.send(sender=None)
+    print("nobody stops me", flush=True)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    # Its output ends when both are gone.
+    ended = subprocess.run(
+        [sys.executable, "-c", script], env=environment, timeout=WITHIN, check=True, capture_output=True
+    )
+    assert ended.stdout == b""
 
 
 def test_the_backoff_doubles_to_its_longest_and_begins_anew_after_a_steady_life() -> None:
