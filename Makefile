@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format chaos lock clean
+.PHONY: help demo test check lint types format chaos bench bench-pace lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP)  ## Run a whole campaign here, ringing nobody
 	$(BIN)/dialer demo
@@ -33,6 +33,12 @@ format: $(STAMP)  ## Put the code into its format
 
 chaos: $(STAMP)  ## Run the slow tests that kill processes
 	$(BIN)/python -m pytest -m chaos --timeout=900
+
+bench: $(STAMP)  ## Measure how fast it is, beside references, in 20 minutes: needs PostgreSQL and a C compiler
+	$(BIN)/python -m benchmarks
+
+bench-pace: $(STAMP)  ## Measure how exactly the pace is kept, in 15 minutes
+	$(BIN)/python -m benchmarks b7
 
 lock:  ## Write constraints.txt anew: the newest versions that pyproject.toml allows
 	@$(OLD_ENOUGH)

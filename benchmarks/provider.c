@@ -5,7 +5,7 @@
  *
  * --delay     milliseconds between the end of a request and its answer
  * --callback  GET http://127.0.0.1:PORT/PATH?type=endCallback&reference=…&state=2&error=0&duration=7 for each POST
- * --log       append "seconds reference" for each POST, at the moment its last byte has come
+ * --log       append "seconds reference" for each POST, the moment at which its first byte came
  *
  * GET /stats answers {"accepted":N,"called_back":N,"failed_callbacks":N,"waiting_callbacks":N}.
  * POST /callback?PORT/PATH changes where callbacks go (PORT 0: nowhere).
@@ -32,6 +32,7 @@ enum { MAX_FD = 65536, BUFFER = 16384, CALLERS = 64, REFERENCE = 64, QUEUE = 1 <
 struct connection {
   int used;         /* bytes in `in` */
   int caller;       /* 1 + index of the caller that this connection is, or 0 */
+  double began;     /* when the first byte of the request in `in` came */
   char in[BUFFER];
 };
 struct answer { double due; int fd; unsigned generation; };
@@ -147,7 +148,7 @@ static void take(int fd, struct connection *c, char *body, int length) {
     struct reference *one = &references[references_tail % QUEUE];
     memcpy(one->text, start + 1, end - start - 1);
     one->text[end - start - 1] = 0;
-    if (log_file) fprintf(log_file, "%.6f %s\n", now(), one->text);
+    if (log_file) fprintf(log_file, "%.6f %s\n", c->began, one->text);
     if (callback_port) references_tail++;
   }
   if (delay > 0) answers[answers_tail++ % QUEUE] = (struct answer){now() + delay, fd, generations[fd]};
@@ -162,6 +163,7 @@ static void read_some(int fd) {
     close_connection(fd);
     return;
   }
+  if (log_file && !c->used) c->began = now();
   c->used += got;
   char *body;
   int length;

@@ -30,8 +30,11 @@ class Service:
     engine: Engine
     port: int
     account_id: str
+    auth: str
     provider_id: str
     processes: dict[str, Popen[bytes]] = field(default_factory=dict)
+    #: Further settings of its processes, by their variables.
+    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -43,6 +46,7 @@ class Service:
             "DIALER_SECRET_KEY": KEY,
             "DIALER_PORT": str(self.port),
             "DIALER_LOG_LEVEL": "WARNING",
+            **self.settings,
         }
 
     def start(self, name: str, *arguments: str) -> None:
@@ -51,10 +55,12 @@ class Service:
         self.processes[name] = self.bench.start(argv, f"{name}-{self.port}", **self.environment)
 
     def start_all(self, *, workers: int = 2, schedulers: int = 1) -> None:
-        """Start API, workers (`workers` processes that place calls, one for results) and schedulers."""
+        """Start API, workers (`workers` processes that place campaign calls, one for one-time passwords, one for
+        results) and schedulers."""
         self.start("api", "api")
         self.start("calls", "worker", "--queues", "calls", "--concurrency", str(workers))
-        self.start("results", "worker", "--queues", "otp,results,upkeep", "--concurrency", "1")
+        self.start("otp", "worker", "--queues", "otp", "--concurrency", "1")
+        self.start("results", "worker", "--queues", "results,upkeep", "--concurrency", "1")
         until(lambda: is_listening(self.port), "the API listens")
         for number in range(schedulers):
             self.start(f"scheduler{number}", "scheduler")
@@ -113,17 +119,20 @@ def make_service(bench: Bench, provider_port: int, **provider: Any) -> Service:
     database_url, redis_url = bench.database(), bench.redis()
     engine = make_engine(database_url)
     schema.upgrade(engine)
-    now = datetime.now(UTC)
-    provider_id = ids.provider_id()
     with writing(engine) as connection:
-        account_id, _ = accounts.create(connection, "bench", now)
-        connection.execute(
-            tables.provider.insert(),
-            {
-                "id": provider_id, "name": "bench", "kind": "mitto", "enabled": True, "priority": 1,
-                "base_url": f"http://127.0.0.1:{provider_port}",
-                "credentials": SecretBox([KEY]).seal({"access_key": "key"}),
-                "webhook_token": "token", "created_at": now, **provider,
-            },
-        )  # fmt: skip
-    return Service(bench, database_url, redis_url, engine, free_port(), account_id, provider_id)
+        account_id, auth = accounts.create(connection, "bench", datetime.now(UTC))
+    service = Service(bench, database_url, redis_url, engine, free_port(), account_id, auth, "")
+    service.provider_id = add_provider(service, "bench", provider_port, **provider)
+    return service
+
+
+def add_provider(service: Service, name: str, port: int, **values: Any) -> str:
+    """A provider at that port, whose webhook token is `token`; its id."""
+    row = {
+        "id": ids.provider_id(), "name": name, "kind": "mitto", "enabled": True, "priority": 1,
+        "base_url": f"http://127.0.0.1:{port}", "credentials": SecretBox([KEY]).seal({"access_key": "key"}),
+        "webhook_token": "token", "created_at": datetime.now(UTC), **values,
+    }  # fmt: skip
+    with writing(service.engine) as connection:
+        connection.execute(tables.provider.insert(), row)
+    return str(row["id"])
