@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     reconcile_after: Annotated[float, Field(gt=0)] | None = None
     scheduler_interval: Annotated[float, Field(gt=0)] = 0.1
     import_inline_bytes: Annotated[int, Field(ge=0)] = 1_000_000
-    worker_in_flight: Annotated[int, Field(ge=1)] = 100
+    worker_in_flight: Annotated[int, Field(ge=1)] = 200
 
     def __init__(self, **values: Any) -> None:
         try:
