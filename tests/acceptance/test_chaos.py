@@ -180,12 +180,14 @@ def test_a_worker_frozen_for_longer_than_its_lease_sends_nothing_stale(
     service.wait_finished(campaign_id, within=240)
     service.wait_heard()
     checker = Checker.of(service, campaign_id, contacts)
-    assert not unsent & {line["reference"] for line in checker.requests}, (
-        "it sent what it had claimed long ago"
-    )
+    # Nobody can call back what a process was just handing to the kernel: one request of each.
+    stale = unsent & {line["reference"] for line in checker.requests}
+    assert len(stale) <= len(frozen), "it sent what it had claimed long ago"
     checker.check(most_unknown=IN_FLIGHT)
     checker.check_each_accepted_once()
-    tell(f"{len(unsent)} caught; {before} calls before, {checker.unknown} ended UNKNOWN")
+    tell(
+        f"{len(unsent)} caught, {len(stale)} of them sent; {before} calls before, {checker.unknown} ended UNKNOWN"
+    )
 
 
 def caught(service: Service, processes: list[psutil.Process]) -> set[str]:

@@ -8,11 +8,13 @@ import logging
 import socket
 import ssl
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
 import httpx
@@ -731,3 +733,86 @@ def test_a_request_that_its_owner_withholds_after_connecting_is_not_sent() -> No
             assert again.outcome is Outcome.PLACED
 
     run(story())
+
+
+class CountingServer(ThreadingHTTPServer):
+    """Counts what has come, on threads of its own: it goes on while the sender's loop stands still."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), CountingHandler)
+        self.came = 0
+        self.coming = threading.Condition()
+
+    def has(self, requests: int) -> bool:
+        """Whether so many have come, or come soon."""
+        with self.coming:
+            return self.coming.wait_for(lambda: self.came >= requests, timeout=5)
+
+
+class CountingHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Count and answer."""
+        assert isinstance(self.server, CountingServer)
+        with self.server.coming:
+            self.server.came += 1
+            self.server.coming.notify_all()
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.wfile.write(said("ok"))
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_request_is_looked_at_when_those_before_it_have_left() -> None:
+    """So a process that is frozen between looking and sending holds one request in its hand, not hundreds."""
+
+    async def story() -> list[bool]:
+        left: list[bool] = []
+
+        def all_before_have_left() -> bool:
+            left.append(all(left) and server.has(len(left)))
+            return True
+
+        async with client_of(50) as client:
+            trace = lambda: Trace(may_send=all_before_have_left)  # noqa: E731
+            target = adapter(f"http://127.0.0.1:{server.server_port}")
+            for _ in range(2):  # over new connections, over kept ones
+                await asyncio.gather(
+                    *(submit(client, target, CALL, timeout=30, trace=trace()) for _ in range(40))
+                )
+        return left
+
+    with CountingServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert run(story()) == [True] * 80
+        server.shutdown()
+
+
+def test_a_request_that_is_cancelled_while_it_waits_for_its_turn_holds_up_nobody() -> None:
+    async def story() -> list[Outcome]:
+        async with serving(replying(said("ok"))) as server, client_of(50) as client:
+            target = adapter(server.url)
+            tasks: list[asyncio.Task[SubmitResult]] = []
+
+            def cancels_those_behind() -> bool:
+                for task in tasks[1:20]:
+                    task.cancel()
+                return True
+
+            traces = [
+                Trace(may_send=cancels_those_behind),
+                *(Trace(may_send=lambda: True) for _ in range(29)),
+            ]
+            tasks += [
+                asyncio.create_task(submit(client, target, CALL, timeout=5, trace=trace)) for trace in traces
+            ]
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+            assert sum(isinstance(one, asyncio.CancelledError) for one in done) == 19
+            return [one.outcome for one in done if isinstance(one, SubmitResult)]
+
+    assert run(story()) == [Outcome.PLACED] * 11
