@@ -24,7 +24,7 @@ from dialer.campaigns.release import LOST_ZONE, paces_of, window_of
 from dialer.campaigns.template import Template, TemplateError
 from dialer.lifecycle import AttemptState, CallState, CampaignState
 from dialer.logs import get_logger, hide
-from dialer.pace.limiter import Limiter, Stage
+from dialer.pace.limiter import Limiter, Stage, slack
 from dialer.providers.base import (
     Adapter,
     ProviderConfig,
@@ -40,6 +40,9 @@ log = get_logger(__name__)
 
 #: A worker that is not back with an answer after this is given up: its attempts' fate is unknown.
 LEASE = timedelta(seconds=30)
+#: Seconds between two looks for tokens, where the buckets hold what comes meanwhile: a claim of ten calls costs little
+#: more than one of a single call.
+LOOK_EVERY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,20 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """Calls of one pace that found no token, and the seconds after which it is worth asking again."""
+
+    call_ids: tuple[str, ...]
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim brought: attempts to send, calls that found no token, seconds until one is there, and calls whose
-    provider has as many in flight as it may."""
+    """What a claim brought: attempts to send, calls that found no token, and calls whose provider has as many in
+    flight as it may."""
 
     placements: tuple[Placement, ...] = ()
-    refused: tuple[str, ...] = ()
-    wait: float = 0.0
+    refused: tuple[Refused, ...] = ()
     crowded: tuple[str, ...] = ()
 
 
@@ -128,10 +138,9 @@ def claim(
             )
             facts.note_dial(call, now)
     placements: list[Placement] = []
-    refused: list[str] = []
+    refused: list[Refused] = []
     crowded: list[str] = []
     rows = []
-    wait = 0.0
     for (campaign_id, account_id, provider_id), prepared_calls in ready.items():
         provider = facts.providers[provider_id]
         is_single = campaign_id is None
@@ -147,18 +156,20 @@ def claim(
             ledger.dial(call, call.dials + 1)
             rows.append(_new_attempt(call, submission, now, now + adapters.settle_within(adapter)))
             placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at, granted_at))
-        for place, (call, _, _) in enumerate(batch[grant.calls :], start=1):
-            if grant.blocker == "hold":
+        left = [call for call, _, _ in batch[grant.calls :]]
+        if grant.blocker == "hold":
+            for call in left:
                 ledger.wait(call, now + timedelta(seconds=grant.wait), "provider held")
-            elif is_single:  # the fast lane waits for nobody; each has a turn of its own
+        elif is_single:  # the fast lane waits for nobody; each has a turn of its own
+            for place, call in enumerate(left, start=1):
                 ledger.wait(call, now + timedelta(seconds=grant.wait * place), "pace")
-            else:
-                refused.append(call.id)
-                wait = max(wait, grant.wait)
+        elif left:
+            wait = max(grant.wait, min(LOOK_EVERY, slack(Stage.SEND, paces)))
+            refused.append(Refused(tuple(call.id for call in left), wait))
     if rows:
         attempts.add(connection, rows)
     ledger.write(connection)
-    return Claim(tuple(placements), tuple(refused), wait, tuple(crowded))
+    return Claim(tuple(placements), tuple(refused), tuple(crowded))
 
 
 class _Facts:

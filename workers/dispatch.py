@@ -5,23 +5,29 @@ and caps, take tokens from the pace, commit the attempts as SUBMITTING), *send* 
 one event loop and HTTP client), *write* (what came back, in one transaction per group of replies). Nothing is sent
 before its attempt is committed, and nothing is sent twice: whoever loses track leaves an attempt whose fate is
 unknown, for the reconciler.
+
+Calls that the pace does not let go yet are parked: whoever brought them goes on to the calls of other campaigns, and a
+thread of their own claims them when their time has come.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
+from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from dialer import http
 from dialer.db import AWAY, utc_now, writing
 from dialer.logs import get_logger
-from dialer.pace.limiter import Limiter
+from dialer.pace.limiter import JITTER, Limiter
 from dialer.providers.base import (
     Outcome,
     SubmitResult,
@@ -37,11 +43,9 @@ HTTP_DEADLINE = 10.0
 #: A claim older than this is given back instead of sent: the process was frozen, and a pause, a DND entry or a
 #: 429 may have come meanwhile.
 FRESH = 1.0
-#: … and so is a call whose token is older than this: the other half of a second of I6's burst is this jitter.
-ON_PACE = 0.5
 #: Seconds by which a hold must be longer than the one that stands to be told to the other processes.
 SAME_WAVE = 0.2
-#: How long a doorbell waits for tokens or for a free place before it leaves its calls to the next doorbell.
+#: How long calls wait for tokens or for a free place before they are left to the next doorbell.
 PATIENCE = 3.0
 #: Seconds that a write waits for more replies, so that they come in batches, …
 LINGER = 0.02
@@ -53,6 +57,43 @@ CROWDED_PATIENCE = 0.5
 WRITE_PATIENCE = 20.0
 
 Clock = Callable[[Connection], datetime]
+
+
+class Parking:
+    """Calls that wait here for the pace: released, unclaimed, and nobody's loss when this process ends."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._is_open = True
+        #: When to claim them, until when, and their ids.
+        self._parked: list[tuple[float, float, tuple[str, ...]]] = []
+
+    def add(self, call_ids: tuple[str, ...], at: float, give_up: float) -> None:
+        """Park calls until `at`, or leave them to the next doorbell if that is after `give_up` (monotonic seconds)."""
+        with self._changed:
+            if self._is_open and at < give_up:
+                heapq.heappush(self._parked, (at, give_up, call_ids))
+                self._changed.notify()
+
+    def wait(self) -> tuple[list[str], float] | None:
+        """All calls whose time has come, and until when they may wait on; None when it is closed."""
+        with self._changed:
+            while self._is_open and not (self._parked and self._parked[0][0] <= time.monotonic()):
+                soonest = self._parked[0][0] - time.monotonic() if self._parked else None
+                self._changed.wait(soonest)
+            if not self._is_open:
+                return None
+            due = []
+            while self._parked and self._parked[0][0] <= time.monotonic():
+                due.append(heapq.heappop(self._parked))
+        return [call_id for *_, call_ids in due for call_id in call_ids], max(until for _, until, _ in due)
+
+    def close(self) -> None:
+        """Leave whatever is parked to the next doorbell."""
+        with self._changed:
+            self._is_open = False
+            self._parked.clear()
+            self._changed.notify()
 
 
 class Dispatcher:
@@ -86,18 +127,23 @@ class Dispatcher:
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
         self._thread.start()
         self._ready.wait()
+        self._parking = Parking()
+        self._parker = threading.Thread(target=self._place_parked, name="parked", daemon=True)
+        self._parker.start()
 
     def place(self, call_ids: Sequence[str], *, single: bool = False) -> int:
         """Place these calls as far as they are still released and the pace allows; how many went out. `single`: all
         of them are single calls.
 
-        Returns once they are on their way, not when they are answered. Raises `redis.RedisError` and
+        Returns once they are on their way or parked, not when they are answered. Raises `redis.RedisError` and
         `SQLAlchemyError` with nothing claimed.
         """
+        return self._place(call_ids, time.monotonic() + PATIENCE, single=single)
+
+    def _place(self, call_ids: Iterable[str], give_up: float, *, single: bool = False) -> int:
         pending = list(call_ids)
         placed = 0
         moved_at = time.monotonic()
-        give_up = moved_at + PATIENCE
         while pending and time.monotonic() < give_up:
             free = self._reserve(len(pending), give_up)
             claim = Claim()
@@ -110,18 +156,35 @@ class Dispatcher:
                 self._in_flight_to.update(placement.provider_id for placement in claim.placements)
             self._send_all(claim.placements)
             placed += len(claim.placements)
-            pending = [*claim.refused, *claim.crowded, *pending[free:]]
+            for refused in claim.refused:
+                self._parking.add(refused.call_ids, time.monotonic() + refused.wait, give_up)
+            pending = [*claim.crowded, *pending[free:]]
             if claim.placements:
                 moved_at = time.monotonic()
             elif claim.crowded and time.monotonic() > moved_at + CROWDED_PATIENCE:
                 break  # it hangs: calls of other providers must not wait behind its own
-            if claim.refused or claim.crowded:
-                wait = max(claim.wait if claim.refused else 0.0, LINGER)
-                time.sleep(max(0.0, min(wait, give_up - time.monotonic())))
+            if claim.crowded:
+                time.sleep(max(0.0, min(LINGER, give_up - time.monotonic())))
         return placed
 
+    def _place_parked(self) -> None:
+        while (parked := self._parking.wait()) is not None:
+            call_ids, give_up = parked
+            try:
+                self._place(call_ids, give_up)
+            except (SQLAlchemyError, RedisError) as error:
+                log.warning("parked calls left to the next doorbell", error=type(error).__name__)
+            except Exception:
+                # Whatever is odd about some of them, the others of this process must not wait for ever.
+                log.exception("parked calls left to the next doorbell", calls=len(call_ids))
+
     def drain(self, timeout: float) -> bool:
-        """Wait until everything in flight is answered and written; False when `timeout` seconds were not enough."""
+        """Wait until everything in flight is answered and written; False when `timeout` seconds were not enough.
+
+        Call when `place` is not called any more; parked calls are left to the next doorbell.
+        """
+        self._parking.close()
+        self._parker.join(timeout)
         until = time.monotonic() + timeout
         taken = 0
         for _ in range(self._all_places):
@@ -133,6 +196,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Stop the loop; call after `drain`."""
+        self._parking.close()
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
@@ -223,7 +287,8 @@ class Dispatcher:
     def _why_not(self, placement: Placement) -> SubmitResult | None:
         attempt_id = placement.submission.attempt_id
         now, granted_at = moment(), placement.granted_at
-        if now - placement.claimed_at > FRESH or (granted_at is not None and now - granted_at > ON_PACE):
+        # I6's burst leaves a token this much time to be used.
+        if now - placement.claimed_at > FRESH or (granted_at is not None and now - granted_at > JITTER):
             return SubmitResult(
                 attempt_id, Outcome.NOT_SENT, retry_after=0.0, detail="given back: claimed too long ago"
             )

@@ -7,6 +7,7 @@ on the batch, never on the size of the campaign.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -231,7 +232,13 @@ def _route(
             # Many that wait for the same tokens look for them less often, each.
             wait = min(wait, SHARED_WAIT * max(1, sharing // 10))
         ask_again = min(ask_again, now + wait)
-    return NoRoute(max(ask_again, now + timedelta(milliseconds=5)), kept_by_others)
+    return NoRoute(max(ask_again, now + _a_moment()), kept_by_others)
+
+
+def _a_moment() -> timedelta:
+    """Before who was served is looked at again, and never in step with the others: who always came just behind another
+    would never find a token."""
+    return SOON * random.uniform(0.1, 1.0)  # noqa: S311 - jitter
 
 
 def _candidates(connection: Connection, campaign: AnyRow) -> list[AnyRow]:
@@ -400,7 +407,7 @@ def _wake_at(
         # At an unlimited pace at once, behind every other campaign that is due.
         return now + max(wait, SOON) if grant.blocker or exhausted else now
     if grant.blocker:
-        return now + timedelta(seconds=grant.wait)
+        return now + max(timedelta(seconds=grant.wait), _a_moment())
     next_due = calls.next_due(connection, campaign.id)
     soonest = now + LATER
     if next_due is None or calls.occupancy(connection, "campaign_id", campaign.id):

@@ -3,8 +3,8 @@
 Each pace is kept twice. The *release* bucket lets the scheduler hand calls to the workers at the right speed, with
 two seconds' worth of slack so that no worker waits for it. The *send* bucket is asked again in the moment before a
 worker submits, and is the one that I6 rests on: however late, frozen or restarted a worker is, what leaves it in any
-60 seconds is bounded. Its burst is half a second's worth, which leaves the other half of the burst that I6 allows for
-the jitter between the grant and the provider's door.
+60 seconds is bounded. Its burst is about half a second's worth: the other half of the burst that I6 allows is for the
+jitter between the grant and the provider's door.
 
 Single calls (one-time passwords) go *ahead*: a fifth of the send bucket's burst is theirs alone, and one that finds no
 token puts up a sign, until the next token is there and SIGN longer, at which everybody else takes none. So a campaign
@@ -28,6 +28,10 @@ from redis import Redis
 #: A 429 halves the pace down to this; every SLOWDOWN_STEP seconds a twentieth of the pace comes back.
 SLOWEST_FACTOR = 0.05
 SLOWDOWN_STEP = 3.0
+#: Seconds from a grant to the first byte of its request, at most: whoever is later gives the call back.
+JITTER = 0.5
+#: Calls: the bound is to be kept in spite of what is rounded.
+A_LITTLE = 0.01
 #: Longest wait that is told to the caller, in seconds: rates change while running.
 LONGEST_WAIT = 60.0
 #: Seconds that a sign stands beyond the moment for which the next token is due: in that time whoever put it up asks
@@ -62,13 +66,30 @@ class Grant:
     blocker: str | None
 
 
-def burst(stage: Stage, calls_per_minute: int, *, ahead: bool = False) -> int:
-    """How many calls may leave at once: two seconds' worth released, half a second's worth sent, at least one; of
-    what is sent a fifth only by those who go ahead."""
+def burst(stage: Stage, calls_per_minute: int, *, ahead: bool = False) -> float:
+    """How many calls may leave at once: two seconds' worth released, at least two; sent as many as keep any 60 seconds
+    within I6; of what is sent a fifth only by those who go ahead.
+
+    Half a call means that the next one may go so much before its time: else a slow pace, whose bucket holds one call,
+    would lose whatever each call is late.
+    """
     if stage is Stage.RELEASE:
-        return max(1, math.floor(calls_per_minute / 60 * 2.0))
-    whole = max(1, math.floor(calls_per_minute / 60 * 0.5))
-    return whole if ahead else whole - whole // 5
+        return max(2, calls_per_minute // 30)
+    # I6 allows a second's worth more than the pace, at least one call. A grant is used within JITTER, so what leaves
+    # in 60 seconds was granted in 60 + JITTER: at most the pace for so long, and this burst.
+    allowed = max(1, calls_per_minute // 60)
+    most = allowed + 1 - calls_per_minute * JITTER / 60 - A_LITTLE
+    whole = math.floor(most) if most >= 2 else max(1.0, min(most, 1.5))
+    return whole if ahead else whole - math.floor(whole) // 5
+
+
+def slack(stage: Stage, paces: Sequence[Pace]) -> float:
+    """Seconds that whoever takes may come late, time and again, and the paces still be reached: in half of it no
+    bucket runs over that was empty."""
+    return min(
+        ((burst(stage, pace.calls_per_minute) - 1) * 60 / pace.calls_per_minute / 2 for pace in paces),
+        default=0.0,
+    )
 
 
 class Limiter:

@@ -242,6 +242,38 @@ def test_a_provider_that_cannot_be_reached_costs_no_call_and_no_repeat(world: Wo
     world.check()
 
 
+def test_calls_that_wait_for_the_pace_hold_up_nobody_and_go_when_it_lets_them(
+    world: World, tmp_path: Path
+) -> None:
+    with Running(world, tmp_path, workers=1) as running:
+        for one in running.schedulers:
+            one.stopping.set()
+        slow = world.campaign(world.contact_list(people(2)), calls_per_minute=30)
+        two = world.release()
+        dispatcher = running.dispatchers[0]
+        assert dispatcher.place(two) == 1
+        assert world.states(slow)["RELEASED"] == 1
+        world.campaign(world.contact_list(people(5, start=100)))
+        assert dispatcher.place(world.release()) == 5
+        until(lambda: len(running.accepted()) == 7)
+        assert dispatcher.drain(20)
+        world.check()
+
+
+def test_a_process_that_ends_leaves_calls_that_wait_for_the_pace_to_the_others(world: World) -> None:
+    campaign = world.campaign(world.contact_list(people(2)), calls_per_minute=30)
+    dispatcher = Dispatcher(
+        world.engine, Limiter(world.redis), world.adapters, in_flight=4, clock=world.clock
+    )
+    try:
+        assert dispatcher.place(world.release()) == 1
+        assert dispatcher.drain(20)
+    finally:
+        dispatcher.close()
+    assert world.states(campaign)["RELEASED"] == 1
+    assert not [thread for thread in threading.enumerate() if thread.name == "parked"]
+
+
 def silent_server() -> socket.socket:
     """Takes connections and answers nobody."""
     return socket.create_server(("127.0.0.1", 0), backlog=64)

@@ -284,7 +284,7 @@ def test_an_account_out_of_pace_does_not_hold_up_the_passwords_of_another(world:
     assert len(placed) == 2
     assert others in placed
     (waits,) = set(own) - placed
-    assert world.call(waits).due_at > world.clock.now + timedelta(seconds=30)
+    assert world.call(waits).due_at > world.clock.now + timedelta(seconds=25)
 
 
 # --- the scheduler, and everything at once -------------------------------------------------------------------
