@@ -7,10 +7,9 @@ on the batch, never on the size of the campaign.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -34,12 +33,16 @@ BATCH = 300
 PAGE = 600
 #: Calls of a campaign that may lie released and untaken. Paced campaigns: two seconds' worth.
 STOCK = 1000
+EPOCH = datetime.fromtimestamp(0, UTC)
 #: A campaign is looked at again after this, when something was released.
 SOON = timedelta(seconds=0.1)
+#: … when its pace let no more go: the buckets hold what comes meanwhile, and a visit costs much the same for one call
+#: as for a hundred.
+PACED = timedelta(seconds=0.5)
 #: … when it only waits for calls in progress.
 LATER = timedelta(seconds=0.5)
-#: … when a provider or account that it shares with others stands in its way.
-SHARED_WAIT = timedelta(seconds=0.25)
+#: Places that become free within this are kept for single calls that wait.
+SINGLES_SOON = timedelta(seconds=0.25)
 #: … when nothing can carry its calls.
 STUCK = timedelta(seconds=5)
 #: When a contact is looked at again whose zone this host does not know.
@@ -71,10 +74,12 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The provider that carries a batch, and how many calls it may be."""
+    """The provider that carries a batch, and how many calls it may be: of what is shared with others its part. `tick`:
+    of which time a multiple is to be waited for until there may be more."""
 
     provider: AnyRow
     calls: int
+    tick: timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +164,8 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
     due = calls.lock_due(connection, campaign.id, now, want)
     fates, exhausted = _fates(connection, campaign, account, want - len(due), now)
     wanted = len(due) + sum(fate.state is CallState.RELEASED for fate in fates)
-    grant = Grant(0, 0.0, None)
-    if wanted:
-        grant = limiter.take(Stage.RELEASE, provider.id, paces_of(campaign, account, provider), wanted)
+    paces = paces_of(campaign, account, provider)
+    grant = limiter.take(Stage.RELEASE, provider.id, paces, wanted) if wanted else Grant(0, 0.0, None)
     due = due[: grant.calls]
     kept = _keep(fates, grant.calls - len(due))
     released = _write(connection, campaign, provider, due, kept, now)
@@ -169,7 +173,15 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
         _finish(connection, campaign, now)
         return Visit(campaign.id, finished=True)
     progress = bool(released or kept)
-    wake_at = _wake_at(connection, campaign, grant, progress=progress, exhausted=exhausted, now=now)
+    wake_at = _wake_at(
+        connection,
+        campaign,
+        grant,
+        now,
+        progress=progress,
+        exhausted=exhausted,
+        tick=route.tick,
+    )
     # Who was only kept from tokens by others stays first in turn; whoever else was looked at had its turn, or
     # campaigns that only wait would come before those with work, again and again.
     served = {} if not progress and grant.blocker in SHARED else {"served_at": now}
@@ -194,7 +206,7 @@ def _room(connection: Connection, campaign: AnyRow, account: AnyRow, now: dateti
 def _occupied(connection: Connection, column: str, value: str, now: datetime) -> int:
     """Places that are taken, or kept for single calls that are waiting for one."""
     return calls.occupancy(connection, column, value) + singles.count_waiting(
-        connection, column, value, now + SHARED_WAIT
+        connection, column, value, now + SINGLES_SOON
     )
 
 
@@ -209,7 +221,6 @@ def _route(
     """The provider that carries this batch and how many calls it may be, or when to ask again."""
     ask_again = now + STUCK
     kept_by_others = False
-    sharing = max(1, campaigns.count_due(connection, now, most=BATCH))
     for provider in _candidates(connection, campaign):
         if provider.held_until is not None and provider.held_until > now:
             ask_again = min(ask_again, provider.held_until)
@@ -223,22 +234,28 @@ def _route(
             continue
         grant = limiter.look(Stage.RELEASE, provider.id, paces_of(campaign, account, provider), room)
         if grant.calls:
-            # What account and provider give is shared by all campaigns that are waiting for it now.
-            is_shared = account.calls_per_minute is not None or provider.calls_per_minute is not None
-            return Route(provider, max(1, grant.calls // sharing) if is_shared else grant.calls)
-        wait = timedelta(seconds=grant.wait)
-        if grant.blocker in SHARED:
-            kept_by_others = True
-            # Many that wait for the same tokens look for them less often, each.
-            wait = min(wait, SHARED_WAIT * max(1, sharing // 10))
-        ask_again = min(ask_again, now + wait)
-    return NoRoute(max(ask_again, now + _a_moment()), kept_by_others)
+            sharing = _sharing(connection, account, provider, now)
+            tick = SOON if sharing > 1 else PACED if grant.blocker else None
+            return Route(provider, max(1, grant.calls // sharing), tick)
+        kept_by_others = kept_by_others or grant.blocker in SHARED
+        ask_again = min(ask_again, now + timedelta(seconds=grant.wait))
+    return NoRoute(next_tick(ask_again, SOON), kept_by_others)
 
 
-def _a_moment() -> timedelta:
-    """Before who was served is looked at again, and never in step with the others: who always came just behind another
-    would never find a token."""
-    return SOON * random.uniform(0.1, 1.0)  # noqa: S311 - jitter
+def _sharing(connection: Connection, account: AnyRow, provider: AnyRow, now: datetime) -> int:
+    """How many campaigns that need attention now share the tokens of this account and provider, this one included."""
+    if account.calls_per_minute is None and provider.calls_per_minute is None:
+        return 1
+    everybody = provider.calls_per_minute is not None and provider.account_id is None
+    of_account = None if everybody else account.id
+    due = campaigns.count_due(connection, now, BATCH, provider_id=provider.id, account_id=of_account)
+    return max(1, due)
+
+
+def next_tick(at: datetime, tick: timedelta) -> datetime:
+    """The first whole multiple of `tick` that is not before `at`: who shares a pace wakes in step with the others, so
+    that each can be given an equal part, the longest unserved first."""
+    return at + (EPOCH - at) % tick
 
 
 def _candidates(connection: Connection, campaign: AnyRow) -> list[AnyRow]:
@@ -399,15 +416,21 @@ class _Columns:
 
 
 def _wake_at(
-    connection: Connection, campaign: AnyRow, grant: Grant, *, progress: bool, exhausted: bool, now: datetime
+    connection: Connection,
+    campaign: AnyRow,
+    grant: Grant,
+    now: datetime,
+    *,
+    progress: bool,
+    exhausted: bool,
+    tick: timedelta | None,
 ) -> datetime:
     """When to look at the campaign again."""
+    if grant.blocker or (progress and tick is not None):
+        return next_tick(now + timedelta(seconds=max(grant.wait, 0.001)), tick or SOON)
     if progress:
-        wait = timedelta(seconds=grant.wait) if grant.blocker else timedelta(0)
         # At an unlimited pace at once, behind every other campaign that is due.
-        return now + max(wait, SOON) if grant.blocker or exhausted else now
-    if grant.blocker:
-        return now + max(timedelta(seconds=grant.wait), _a_moment())
+        return now + SOON if exhausted else now
     next_due = calls.next_due(connection, campaign.id)
     soonest = now + LATER
     if next_due is None or calls.occupancy(connection, "campaign_id", campaign.id):

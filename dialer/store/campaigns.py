@@ -55,14 +55,20 @@ def claim_due(connection: Connection, now: datetime) -> AnyRow | None:
     ).one_or_none()
 
 
-def count_due(connection: Connection, now: datetime, most: int) -> int:
-    """How many running campaigns need attention now, counted up to `most`: they share what a provider gives."""
+def count_due(
+    connection: Connection, now: datetime, most: int, *, provider_id: str, account_id: str | None
+) -> int:
+    """How many running campaigns that may use this provider need attention now, of one account or of all: they share
+    what it gives. Counted up to `most`."""
+    of_account = sa.true() if account_id is None else campaign.c.account_id == account_id
     due = (
         sa.select(sa.literal(1))
         .where(
             campaign.c.wake_at.is_not(None),
             campaign.c.wake_at <= now,
             campaign.c.state == CampaignState.RUNNING.value,
+            sa.or_(campaign.c.provider_id.is_(None), campaign.c.provider_id == provider_id),
+            of_account,
         )
         .limit(most)
         .subquery()

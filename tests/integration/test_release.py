@@ -18,6 +18,7 @@ from dialer.campaigns import release
 from dialer.campaigns.release import VisitError
 from dialer.db import reading, writing
 from dialer.lifecycle import CallState, CampaignState
+from dialer.pace.limiter import Pace, Stage
 from dialer.providers.base import Outcome
 from dialer.store import calls, contacts, imports
 from dialer.store import tables as t
@@ -261,6 +262,13 @@ def test_a_paced_campaign_keeps_a_stock_of_two_seconds(world: World) -> None:
     world.clock.forward(60)
     assert world.release() == [], "the stock is not taken yet, however long ago it was released"
     assert world.states(campaign) == {"RELEASED": 10}
+
+
+def test_a_paced_campaign_is_visited_twice_a_second_and_not_for_every_call(world: World) -> None:
+    campaign = world.campaign(world.contact_list(people(100)), calls_per_minute=6000)
+    world.limiter.take(Stage.RELEASE, world.provider_id, [Pace("campaign", campaign, 6000)], 195)
+    assert len(world.release()) >= 5
+    assert world.campaign_row(campaign).wake_at == NOON + timedelta(seconds=0.5)
 
 
 def test_a_provider_that_is_held_is_not_asked_until_its_time_is_over(world: World) -> None:

@@ -1,4 +1,4 @@
-"""What release decides, as pure functions: the fates of contacts, bursts of paces, and backoff."""
+"""What release decides, as pure functions: the fates of contacts, when a campaign is visited, and backoff."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialer.campaigns.release import decide_fates
+from dialer.campaigns.release import decide_fates, next_tick
 from dialer.lifecycle import CallState
-from dialer.pace.limiter import Stage, burst
 from workers.replies import backoff
 
 NOW = datetime(2026, 1, 13, 12, 0, tzinfo=UTC)
@@ -58,16 +57,23 @@ def test_every_contact_in_order_gets_exactly_the_fate_that_is_due_to_it(
         assert OPENINGS[stopped_at.time_zone] == NOW, "only who could be called now waits for a place"
 
 
-@given(st.integers(1, 60_000))
-def test_a_burst_is_at_least_one_call_and_what_is_sent_at_once_is_half_a_seconds_worth(
-    calls_per_minute: int,
-) -> None:
-    sent, released = (burst(stage, calls_per_minute) for stage in (Stage.SEND, Stage.RELEASE))
-    assert 1 <= sent <= released
-    assert sent <= max(1, calls_per_minute / 120)
-
-
 @given(st.integers(1, 10_000), st.floats(1, 3600))
 def test_a_backoff_doubles_until_it_is_as_long_as_it_may_be(times: int, most: float) -> None:
     usual = min(most, 2.0 ** (min(times, 16) - 1))
     assert 0.7 * usual <= backoff(times, most=most) <= 1.3 * usual
+
+
+moments = st.integers(0, 2**50).map(lambda micros: NOW + timedelta(microseconds=micros))
+ticks = st.sampled_from([timedelta(seconds=0.1), timedelta(seconds=0.5)])
+
+
+@given(moments, ticks)
+def test_a_tick_is_the_next_one_and_the_same_for_everybody(at: datetime, tick: timedelta) -> None:
+    found = next_tick(at, tick)
+    assert at <= found < at + tick
+    assert next_tick(found, tick) == found
+    assert next_tick(at + (found - at) / 2, tick) == found
+
+
+def test_every_long_tick_is_a_short_one_too() -> None:
+    assert next_tick(NOW, timedelta(seconds=0.5)) == next_tick(NOW, timedelta(seconds=0.1)) == NOW
