@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -30,6 +32,7 @@ _DECIMAL = re.compile(r"[+-]?[0-9]+[.,]0*", re.ASCII)
 # What people put between digits: blanks, dashes, dots, slashes, brackets. Letters and extensions are no numbers.
 _WRITTEN = re.compile(r"\+?[\s(]*[0-9][0-9\s().\-/\u2010-\u2015\u00a0]*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
+_NEVER = re.compile(r"(?!)").fullmatch
 
 
 class NumberError(ValueError):
@@ -89,6 +92,71 @@ def zone_of(e164: str) -> str | None:
     if is_geographic is None:
         return _settle(code, time_zones_for_number(phonenumbers.parse(e164)))
     return settled if is_geographic else _settle(code, _zones_of_prefix(str(code)))
+
+
+def read_all(texts: Sequence[str], region: str | None) -> tuple[list[str], list[str | None], dict[int, str]]:
+    """`to_e164` and `zone_of` of each text, and by its place the reason of each that is no number (which stays empty).
+
+    What the first digits and the length settle is looked up but once, so that a number in E.164 takes a microsecond.
+    """
+    e164s: list[str] = []
+    zones: list[str | None] = []
+    wrong: dict[int, str] = {}
+    for text in texts:
+        start, valid, geographic, zone, elsewhere = _beginning(text[: _reach(text[:4])], len(text))
+        if valid(text, start) is not None:
+            e164s.append(text)
+            zones.append(zone if geographic is None or geographic(text, start) is not None else elsewhere)
+            continue
+        try:
+            e164 = to_e164(text, region)
+        except NumberError as error:
+            wrong[len(e164s)] = error.reason
+            e164s.append("")
+            zones.append(None)
+        else:
+            e164s.append(e164)
+            zones.append(zone_of(e164))
+    return e164s, zones, wrong
+
+
+#: Of a text: where the number begins after its country code, the test whether it is a valid one in E.164, the test
+#: whether its place matters for the zone (None: it does), and the zones when it does and when it does not.
+_Beginning: TypeAlias = tuple[int, plans.Test, plans.Test | None, str | None, str | None]
+
+
+@lru_cache(maxsize=4096)
+def _reach(head: str) -> int:
+    """How many characters of a text that begins with these four its zone can depend on; four at least."""
+    return max(4, 1 + _longest_prefixes().get(plans.country_code(head[1:]), 0)) if _is_e164(head) else 4
+
+
+@cache
+def _longest_prefixes() -> dict[str, int]:
+    """How many digits zones depend on, by country code."""
+    longest: dict[str, int] = {}
+    for prefix in TIMEZONE_DATA:
+        code = plans.country_code(prefix[:3])
+        longest[code] = max(longest.get(code, 0), len(prefix))
+    return longest
+
+
+def _is_e164(head: str) -> bool:
+    """Whether a number in E.164 could begin so."""
+    return head.startswith("+") and head.isascii() and head[1:].isdigit()
+
+
+@lru_cache(maxsize=65_536)
+def _beginning(head: str, length: int) -> _Beginning:
+    """What is known of a text by its first characters, `_reach` of them, and its length."""
+    if length > 1 + _LONGEST_NUMBER or not _is_e164(head):
+        return 0, _NEVER, None, None, None
+    digits = head[1:]
+    plan = plans.plan_for(digits, length - 1)
+    code, settled, is_sure = _of_prefix(digits)
+    if is_sure:
+        return 1 + plan.code, plan.valid, None, settled, None
+    return 1 + plan.code, plan.valid, plan.geographic, settled, _settle(code, _zones_of_prefix(str(code)))
 
 
 def _read_plain(text: str, region: str | None) -> str | None:
@@ -166,7 +234,7 @@ def _e164(parsed: PhoneNumber) -> str:
     return str(phonenumbers.format_number(parsed, PhoneNumberFormat.E164))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def _of_prefix(prefix: str) -> tuple[int, str | None, bool]:
     """The country code of a number's first digits, the zone that they point to, and whether that holds anyway."""
     code = int(plans.country_code(prefix[:3]) or 0)

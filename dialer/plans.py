@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import TypeAlias
 
 from phonenumbers import (
@@ -25,35 +25,36 @@ from phonenumbers import (
     is_number_type_geographical,
 )
 
-_Test: TypeAlias = Callable[[str], re.Match[str] | None]
+#: Looks at a text from a place on.
+Test: TypeAlias = Callable[[str, int], re.Match[str] | None]
+
+_Whole: TypeAlias = Callable[[str], re.Match[str] | None]
 
 _NOTHING = r"(?!)"
 
 
 @dataclass(frozen=True, slots=True)
-class _Region:
-    """Numbers of one length in one region: those it has, and of these the ones bound to a place.
+class Plan:
+    """Numbers of one country code, which has `code` digits, and one length. The tests begin after the code, and end
+    with the text."""
 
-    `leading` settles that a number is of this region, valid or not; without, a valid number is.
-    """
+    code: int
+    #: Surely valid, nothing to strip.
+    valid: Test
+    #: Of the valid: bound to a place, as mobiles mostly are not.
+    geographic: Test
 
-    leading: _Test | None
-    valid: _Test
-    geographic: _Test
 
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Numbers of one country code, whose digits are `skipped`, and length; `prefix` is what may have to be stripped."""
-
-    skipped: int
-    prefix: _Test | None
-    regions: tuple[_Region, ...]
+def plan_for(head: str, length: int) -> Plan:
+    """The plan for numbers of `length` digits that begin, country code first, with the digits `head`, three or more."""
+    code = country_code(head[:3])
+    return _plan(code, length - len(code)) if code else NO_PLAN
 
 
 def is_valid(digits: str) -> bool:
     """Whether `digits`, country code first, surely are a valid number; False when unsure."""
-    return _region_of(_plan(digits[:3], len(digits)), digits) is not None
+    plan = plan_for(digits, len(digits))
+    return plan.valid(digits, plan.code) is not None
 
 
 def code_within(region: str, digits: str) -> str | None:
@@ -63,16 +64,15 @@ def code_within(region: str, digits: str) -> str | None:
         return None
     code, international, prefix, general = metadata
     # Digits that begin with the country code may have been written with it, unless the region has such numbers.
-    if international(digits) or _is_prefixed(prefix, digits) or not general(digits):
+    if international(digits) or _is_prefixed(prefix, digits, 0) or not general(digits):
         return None
     return code if is_valid(code + digits) else None
 
 
 def is_geographic(digits: str) -> bool | None:
-    """Whether a number, country code first, is bound to a place, as mobiles mostly are not; None when unsure."""
-    plan = _plan(digits[:3], len(digits))
-    region = _region_of(plan, digits)
-    return None if region is None else region.geographic(digits[plan.skipped :]) is not None
+    """Whether a number, country code first, is bound to a place; None when unsure."""
+    plan = plan_for(digits, len(digits))
+    return None if plan.valid(digits, plan.code) is None else plan.geographic(digits, plan.code) is not None
 
 
 @cache
@@ -82,50 +82,56 @@ def country_code(head: str) -> str:
     return next((end for end in ends if end in _country_codes()), "")
 
 
-def _region_of(plan: _Plan, digits: str) -> _Region | None:
-    """The region whose number this surely is."""
-    number = digits[plan.skipped :]
-    if plan.prefix is not None and _is_prefixed(plan.prefix, number):
-        return None
-    for region in plan.regions:
-        if region.leading is None:
-            if region.valid(number):
-                return region
-        elif region.leading(number):
-            return region if region.valid(number) else None
-    return None
-
-
-def _is_prefixed(prefix: _Test | None, number: str) -> bool:
-    """Whether something might have to be stripped: some patterns match the empty text before any number."""
-    found = prefix(number) if prefix is not None else None
-    return found is not None and (found.end() > 0 or found.lastindex is not None)
-
-
 @cache
 def _country_codes() -> frozenset[str]:
     return frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))
 
 
-@lru_cache(maxsize=4096)
-def _plan(head: str, length: int) -> _Plan:
-    """The plan for numbers of `length` digits that begin with the three of `head`."""
-    code = country_code(head)
-    if not code:
-        return _Plan(0, None, ())
-    return _plan_of(code, length - len(code))
-
-
 @cache
-def _plan_of(code: str, length: int) -> _Plan:
+def _plan(code: str, length: int) -> Plan:
     names = COUNTRY_CODE_TO_REGION_CODE[int(code)]
     found = [PhoneMetadata.metadata_for_region_or_calling_code(int(code), name) for name in names]
     known = [metadata for metadata in found if metadata is not None]
-    regions = tuple(_region(metadata, length, is_alone=len(names) == 1) for metadata in known)
-    return _Plan(len(code), _begins(known[0].national_prefix_for_parsing), regions)
+    valid = geographic = _NOTHING
+    for metadata in reversed(known):
+        own, bound = _patterns(metadata, length)
+        if len(names) > 1 and metadata.leading_digits:
+            # They settle that a number is of this region, valid or not.
+            leads = f"(?:{metadata.leading_digits})"
+            valid = f"(?:(?={leads}){own}|(?!{leads}){valid})"
+            geographic = f"(?:(?={leads}){bound}|(?!{leads}){geographic})"
+        else:
+            valid = f"(?:{own}|{valid})"
+            geographic = f"(?:(?={own}$){bound}|(?!{own}$){geographic})"
+    return Plan(
+        len(code),
+        _unless_prefixed(known[0].national_prefix_for_parsing, valid),
+        re.compile(geographic, re.ASCII).fullmatch,
+    )
 
 
-def _region(metadata: PhoneMetadata, length: int, *, is_alone: bool) -> _Region:
+def _unless_prefixed(prefix: str | None, valid: str) -> Test:
+    """The test for `valid`, unless something might have to be stripped."""
+    if not prefix:
+        return re.compile(valid, re.ASCII).fullmatch
+    if not re.match(prefix, ""):
+        return re.compile(f"(?!{prefix}){valid}", re.ASCII).fullmatch
+    # It matches the empty text before any number: that strips nothing.
+    strips, matches = re.compile(prefix).match, re.compile(valid, re.ASCII).fullmatch
+
+    def test(text: str, start: int) -> re.Match[str] | None:
+        return None if _is_prefixed(strips, text, start) else matches(text, start)
+
+    return test
+
+
+def _is_prefixed(prefix: Test | None, text: str, start: int) -> bool:
+    found = prefix(text, start) if prefix is not None else None
+    return found is not None and (found.end() > start or found.lastindex is not None)
+
+
+def _patterns(metadata: PhoneMetadata, length: int) -> tuple[str, str]:
+    """Numbers of one length in one region: those it has, and of these the ones bound to a place."""
     unbound = [
         *(metadata.premium_rate, metadata.toll_free, metadata.shared_cost, metadata.voip),
         *(metadata.personal_number, metadata.pager, metadata.uan, metadata.voicemail),
@@ -136,10 +142,9 @@ def _region(metadata: PhoneMetadata, length: int, *, is_alone: bool) -> _Region:
     code = metadata.country_code or 0
     bound = fixed + (mobile if is_number_type_geographical(PhoneNumberType.MOBILE, code) else [])
     general = f"(?={_any_of([metadata.general_desc], length)}$)"
-    return _Region(
-        None if is_alone else _begins(metadata.leading_digits),
-        re.compile(general + _any_of(unbound + fixed + mobile, length)).fullmatch,
-        re.compile(f"{general}(?!{_any_of(unbound, length)}$){_any_of(bound, length)}").fullmatch,
+    return (
+        general + _any_of(unbound + fixed + mobile, length),
+        f"{general}(?!{_any_of(unbound, length)}$){_any_of(bound, length)}",
     )
 
 
@@ -156,12 +161,8 @@ def _any_of(kinds: list[PhoneNumberDesc | None], length: int) -> str:
     return f"(?:{'|'.join(f'(?:{one})' for one in dict.fromkeys(patterns))})" if patterns else _NOTHING
 
 
-def _begins(pattern: str | None) -> _Test | None:
-    return re.compile(pattern).match if pattern else None
-
-
 @cache
-def _metadata(region: str) -> tuple[str, _Test, _Test | None, _Test] | None:
+def _metadata(region: str) -> tuple[str, _Whole, Test | None, _Whole] | None:
     """Of a region: country code, international prefix, trunk prefix, and all numbers it might have."""
     if region == REGION_CODE_FOR_NON_GEO_ENTITY:
         return None
@@ -173,6 +174,12 @@ def _metadata(region: str) -> tuple[str, _Test, _Test | None, _Test] | None:
     return (
         str(metadata.country_code),
         re.compile(metadata.international_prefix or _NOTHING).match,
-        _begins(metadata.national_prefix_for_parsing),
+        re.compile(metadata.national_prefix_for_parsing).match
+        if metadata.national_prefix_for_parsing
+        else None,
         re.compile(general or _NOTHING).fullmatch,
     )
+
+
+#: Says nothing about any number.
+NO_PLAN = Plan(0, re.compile(_NOTHING).fullmatch, re.compile(_NOTHING).fullmatch)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from dialer import numbers, plans
-from dialer.numbers import NumberError, to_e164, zone_of
+from dialer.numbers import NumberError, read_all, to_e164, zone_of
 
 REGIONS = sorted(phonenumbers.SUPPORTED_REGIONS)
 KINDS = [kind for kind in PhoneNumberType.values() if kind != PhoneNumberType.UNKNOWN]
@@ -136,6 +136,21 @@ def test_numbers_are_in_the_zones_that_phonenumbers_puts_them_in() -> None:
     near = [altered(chosen.choice(EXAMPLES), chosen) for _ in range(20_000)]
     for digits in [*EXAMPLES, *filter(plans.is_valid, near)]:
         assert zone_of("+" + digits) == zone_by_phonenumbers("+" + digits), digits
+    e164s, zones, _ = read_all(["+" + digits for digits in [*EXAMPLES, *near]], None)
+    assert zones == [zone_of(e164) if e164 else None for e164 in e164s]
+
+
+def test_without_a_plan_nothing_is_sure_and_the_answers_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = random.Random(20260504)
+    texts = ["+" + altered(digits, chosen) for digits in chosen.sample(EXAMPLES, 300)]
+    with_plans = read_all(texts, None)
+    monkeypatch.setattr(plans, "plan_for", lambda head, length: plans.NO_PLAN)
+    numbers._beginning.cache_clear()
+    try:
+        without = read_all(texts, None)
+    finally:
+        numbers._beginning.cache_clear()
+    assert without == with_plans
 
 
 def outcome(text: str, region: str | None, read: Callable[[str, str | None], str]) -> str:
@@ -153,5 +168,8 @@ def test_a_plan_changes_no_answer(region: str | None, monkeypatch: pytest.Monkey
         digits = altered(chosen.choice(EXAMPLES), chosen)
         texts.append(chosen.choice(["+", "", "00", "0", "+0", "++"]) + digits[chosen.choice([0, 0, 1, 2]) :])
     with_plans = [outcome(text, region, to_e164) for text in texts]
+    e164s, zones, wrong = read_all(texts, region)
+    assert [e164 or wrong[place] for place, e164 in enumerate(e164s)] == with_plans
+    assert zones == [zone_of(e164) if e164 else None for e164 in e164s]
     monkeypatch.setattr(numbers, "_read_plain", lambda text, region: None)
     assert with_plans == [outcome(text, region, to_e164) for text in texts]
