@@ -25,8 +25,8 @@ app = typer.Typer(no_args_is_help=True, help="CSV files into lists.")
 
 #: Refused rows that are shown on the terminal; `--json` holds them all.
 SHOWN = 50
-#: Seconds from one move of the bar to the next.
-BETWEEN = 1.0
+#: Seconds; what was read beforehand is lost from one to the next.
+STINT = 3600.0
 
 File = Annotated[
     Path,
@@ -105,11 +105,13 @@ def _run(engine: Engine, begun: AnyRow) -> None:
     console = progress_console()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(begun.file_name, total=max(1, begun.size), rows=0)
+
+        def tell(now: AnyRow) -> None:
+            bar.update(task, completed=now.offset, rows=now.accepted + now.duplicate + now.invalid)
+
         over = False
         while not over:
-            over = run_import(engine, begun.id, lambda: datetime.now(UTC), seconds=BETWEEN)
-            now = _row(engine, begun)
-            bar.update(task, completed=now.offset, rows=now.accepted + now.duplicate + now.invalid)
+            over = run_import(engine, begun.id, lambda: datetime.now(UTC), seconds=STINT, tell=tell)
 
 
 def _report(engine: Engine, begun: AnyRow, *, as_json: bool) -> None:

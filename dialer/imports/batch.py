@@ -11,12 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dialer.imports import rows as row_rules
-from dialer.imports import uploads
+from dialer.imports import columns, uploads
 from dialer.imports.dialect import Dialect, DialectError
 from dialer.imports.records import Records
 from dialer.models import ImportKind
-from dialer.store.contacts import NewContact
+from dialer.store.contacts import NewContacts
 from dialer.store.tables import AnyRow
 
 
@@ -38,7 +37,9 @@ class Batch:
     offset: int
     line: int
     at_end: bool = False
-    accepted: list[tuple[int, NewContact]] = field(default_factory=list)
+    #: The rows that are taken, and the line of each.
+    taken: NewContacts = field(default_factory=lambda: NewContacts.of([]))
+    lines: list[int] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
 
 
@@ -80,19 +81,10 @@ def _read(row: AnyRow, offset: int, line: int, limit: int) -> Batch:
         raise DialectError(f"{row.file_name} is gone: upload it again and import it anew.")
     if size != row.size:
         raise DialectError(f"{row.file_name} has changed since its import began: import it anew.")
-    read = _contact if row.kind == ImportKind.CONTACTS else _dnd_number
-    places = _Places.of(dialect)
+    places = columns.Places.of(dialect)
     batch = Batch(offset, line)
-
-    def take(at: int, cells: list[str]) -> None:
-        # A short row lacks the rest.
-        cells += places.blanks[len(cells) :]
-        try:
-            batch.accepted.append((at, read(places, cells, row.region)))
-        except row_rules.RowError as error:
-            if any(map(str.strip, cells)):
-                batch.rejected.append(Rejection(at, error.column, error.value, reason=error.reason))
-
+    rows: list[list[str]] = []
+    lines: list[int] = []
     with path.open("rb") as file:
         records = Records(
             file,
@@ -103,70 +95,28 @@ def _read(row: AnyRow, offset: int, line: int, limit: int) -> Batch:
             columns=len(dialect.columns),
             number_at=places.number,
         )
-        left = limit
-        while left:
+        while len(rows) + len(batch.rejected) < limit:
             first = records.line
-            rows = records.read_lines(left)
-            for at, cells in enumerate(rows, first):
-                take(at, cells)
-            left -= len(rows)
-            if rows:
+            found = records.read_lines(limit - len(rows) - len(batch.rejected))
+            rows += found
+            lines += range(first, first + len(found))
+            if found:
                 continue
             record = records.read()
             if record is None:
                 batch.at_end = True
                 break
-            left -= 1
             if record.cells is None:
                 batch.rejected.append(Rejection(record.line, "", "", reason=record.problem))
             else:
-                take(record.line, record.cells)
+                rows.append(record.cells)
+                lines.append(record.line)
         batch.offset, batch.line = records.offset, records.line
+    batch.taken, errors = columns.read(rows, places, ImportKind(row.kind), row.region)
+    batch.lines = [at for place, at in enumerate(lines) if place not in errors]
+    batch.rejected += [
+        Rejection(lines[place], error.column, error.value, reason=error.reason)
+        for place, error in errors.items()
+        if any(map(str.strip, rows[place]))
+    ]
     return batch
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Where a row's cells stand: the number, the fields by name, and the others, if any (else the empty cell at the
-    end of `blanks`, an empty row that is one cell longer than a row)."""
-
-    number: int
-    number_column: str
-    name: int
-    time_zone: int
-    language: int
-    fields: tuple[tuple[str, int], ...]
-    blanks: tuple[str, ...]
-
-    @classmethod
-    def of(cls, dialect: Dialect) -> _Places:
-        columns = dialect.columns
-        by_role = {one.role: place for place, one in enumerate(columns)}
-        nowhere = len(columns)
-        return cls(
-            number=by_role["number"],
-            number_column=columns[by_role["number"]].header,
-            name=by_role.get("name", nowhere),
-            time_zone=by_role.get("time_zone", nowhere),
-            language=by_role.get("language", nowhere),
-            fields=tuple((one.field, place) for place, one in enumerate(columns) if one.field),
-            blanks=("",) * (nowhere + 1),
-        )
-
-
-def _contact(places: _Places, cells: list[str], region: str | None) -> NewContact:
-    return row_rules.contact(
-        cells[places.number],
-        region=region,
-        name=cells[places.name],
-        fields={name: cells[place] for name, place in places.fields},
-        time_zone=cells[places.time_zone],
-        language=cells[places.language],
-        column=places.number_column,
-    )
-
-
-def _dnd_number(places: _Places, cells: list[str], region: str | None) -> NewContact:
-    return row_rules.dnd_number(
-        cells[places.number], region=region, name=cells[places.name], column=places.number_column
-    )

@@ -109,7 +109,17 @@ class Records:
         return rows
 
     def _rows(self, lines: list[bytes]) -> list[list[str]]:
-        rows: list[list[str]] = []
+        together = b"\n".join(lines)
+        if lines and b'"' not in together:
+            # Each line is a record, so there is nothing to look at between them.
+            try:
+                rows = list(csv.reader(str(together, self._encoding).split("\n"), delimiter=self._delimiter))
+            except (UnicodeDecodeError, csv.Error):
+                pass
+            else:
+                if self._columns is None or max(map(len, rows)) <= self._columns:
+                    return rows
+        rows = []
         # An empty line more shows whether a quotation mark is still open after the last one.
         texts = map(partial(str, encoding=self._encoding, errors="strict"), [*lines, b""])
         reader = csv.reader(texts, delimiter=self._delimiter)

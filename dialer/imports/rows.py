@@ -79,24 +79,25 @@ def contact(
     Without a time zone of its own it has the one of its number, when that has exactly one.
     """
     e164 = number(column, text, region)
-    if time_zone or language:
-        time_zone, language = _zone_and_language(clean(time_zone), clean(language))
+    own_zone, own_language = zone_and_language(time_zone, language)
     return NewContact(
         e164=e164,
         name=_text("contact_name", name, LONGEST_NAME),
         fields=_fields(fields) if fields else {},
-        time_zone=time_zone or zone_of(e164),
-        language=language or None,
+        time_zone=own_zone or zone_of(e164),
+        language=own_language,
     )
 
 
-def _zone_and_language(time_zone: str, language: str) -> tuple[str, str]:
+def zone_and_language(time_zone: str, language: str) -> tuple[str | None, str | None]:
+    """A contact's own zone and language from the texts given for them. Raises `RowError`."""
+    time_zone, language = clean(time_zone), clean(language)
     if time_zone and known_zone(time_zone) is None:
         reason = "The time zone is not known: use an IANA name such as Asia/Kolkata, or leave it empty."
         raise RowError("time_zone", time_zone, reason)
     if language and not _LANGUAGE.fullmatch(language):
         raise RowError("language", language, "The language must be a code such as en-US, or be left empty.")
-    return time_zone, language
+    return time_zone or None, language or None
 
 
 def dnd_number(
@@ -138,5 +139,10 @@ def _field_names(headers: tuple[str, ...]) -> tuple[str, ...]:
 def _text(column: str, text: str, longest: int) -> str:
     text = text.strip() if text.isprintable() else clean(text)
     if len(text) > longest:
-        raise RowError(column, text, f"{column} is longer than {longest:,} characters.")
+        raise too_long(column, text, longest)
     return text
+
+
+def too_long(column: str, text: str, longest: int) -> RowError:
+    """What is wrong with a text longer than `longest` characters."""
+    return RowError(column, text, f"{column} is longer than {longest:,} characters.")

@@ -11,6 +11,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from dialer.imports.dialect import DialectError, detect
 from dialer.models import ImportKind, ImportState
 from dialer.settings import Settings
 from dialer.store import contacts, dnd, imports
-from dialer.store.contacts import NewContact
+from dialer.store.contacts import NewContacts
 from dialer.store.tables import AnyRow
 
 ROWS = 10_000
@@ -96,48 +97,66 @@ def start_import(
 
 
 def run_import(
-    engine: Engine, import_id: str, clock: Callable[[], datetime], *, seconds: float, rows: int = ROWS
+    engine: Engine,
+    import_id: str,
+    clock: Callable[[], datetime],
+    *,
+    seconds: float,
+    rows: int = ROWS,
+    tell: Callable[[AnyRow], None] = lambda row: None,
 ) -> bool:
-    """Run an import for about `seconds`; whether nothing is left to do. At least one batch is done."""
+    """Run an import for about `seconds`; whether nothing is left to do. At least one batch is done.
+
+    `tell` is shown the import's row before each batch.
+    """
     until = clock() + timedelta(seconds=seconds)
-    with Reader(rows) as reader:
-        while not _run_batch(engine, import_id, reader, now := clock(), ahead=now < until):
+    with _collecting_little(), Reader(rows) as reader:
+        while not _run_batch(engine, import_id, reader, now := clock(), tell, ahead=now < until):
             if clock() >= until:
                 return False
+            gc.collect(0)
     return True
 
 
-def _run_batch(engine: Engine, import_id: str, reader: Reader, now: datetime, *, ahead: bool) -> bool:
+def _run_batch(
+    engine: Engine,
+    import_id: str,
+    reader: Reader,
+    now: datetime,
+    tell: Callable[[AnyRow], None],
+    *,
+    ahead: bool,
+) -> bool:
     with reading(engine) as connection:
         seen = imports.find(connection, import_id)
     if seen is None or seen.state != ImportState.RUNNING:
         return True
-    with _no_collecting():
-        try:
-            batch = reader.read(seen)
-        except DialectError as error:
-            return _fail(engine, seen, str(error), now)
-        except OSError as error:
-            # Whatever is wrong with the file, an import that runs for ever would keep its list's campaigns from
-            # finishing.
-            sentence = f"{seen.file_name} {_why_unreadable(error)}, then import it anew: what was read stays."
-            return _fail(engine, seen, sentence, now)
-        if ahead:
-            reader.read_ahead(seen, batch)
-        with writing(engine) as connection:
-            held = imports.lock(connection, import_id)
-            if held is None or held.state != ImportState.RUNNING:
-                return True
-            if held.offset != seen.offset:
-                return False
-            _write(connection, held, batch, now)
+    tell(seen)
+    try:
+        batch = reader.read(seen)
+    except DialectError as error:
+        return _fail(engine, seen, str(error), now)
+    except OSError as error:
+        # Whatever is wrong with the file, an import that runs for ever would keep its list's campaigns from
+        # finishing.
+        sentence = f"{seen.file_name} {_why_unreadable(error)}, then import it anew: what was read stays."
+        return _fail(engine, seen, sentence, now)
+    if ahead:
+        reader.read_ahead(seen, batch)
+    with writing(engine) as connection:
+        held = imports.lock(connection, import_id)
+        if held is None or held.state != ImportState.RUNNING:
+            return True
+        if held.offset != seen.offset:
+            return False
+        _write(connection, held, batch, now)
     return batch.at_end
 
 
 @contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Python's garbage collector pauses: it would go through all that lives for every few hundred of the new rows,
-    none of which is garbage yet, and that takes a third of the time."""
+def _collecting_little() -> Iterator[None]:
+    """Python's garbage collector runs once a batch only: by itself it would go through all that lives for every few
+    hundred of the new rows, none of which is garbage yet, and that takes a third of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -174,22 +193,21 @@ def claim(connection: Connection, now: datetime, limit: int = MOST_CLAIMED) -> l
 
 def _write(connection: Connection, held: AnyRow, batch: Batch, now: datetime) -> None:
     """Write a batch, and move the offset and the counters past it."""
-    taken = [one for _, one in batch.accepted]
-    new = _add(connection, held, taken, now)
+    numbers = batch.taken.e164
+    new = _add(connection, held, batch.taken, now)
     duplicates = [
-        Rejection(line, "number", one.e164, "duplicate", "The number is in the list already.")
-        for (line, one), is_new in zip(batch.accepted, new, strict=True)
+        Rejection(line, "number", e164, "duplicate", "The number is in the list already.")
+        for line, e164, is_new in zip(batch.lines, numbers, new, strict=True)
         if not is_new
     ]
-    rejected = sorted([*batch.rejected, *duplicates], key=lambda one: one.line)
-    imports.add_rejected(connection, [_rejected_row(held.id, one) for one in rejected])
+    _add_rejected(connection, held, sorted([*batch.rejected, *duplicates], key=lambda one: one.line))
     values: dict[str, Any] = {
         "offset": batch.offset,
         "line": batch.line,
         "accepted": held.accepted + sum(new),
         "duplicate": held.duplicate + len(duplicates),
         "invalid": held.invalid + len(batch.rejected),
-        "suppressed": held.suppressed + _suppressed(connection, held, taken, new),
+        "suppressed": held.suppressed + _suppressed(connection, held, list(compress(numbers, new))),
         "lease_until": now + LEASE,
     }
     if batch.at_end:
@@ -197,28 +215,29 @@ def _write(connection: Connection, held: AnyRow, batch: Batch, now: datetime) ->
     imports.update(connection, held.id, **values)
 
 
-def _add(connection: Connection, held: AnyRow, taken: Sequence[NewContact], now: datetime) -> list[bool]:
+def _add(connection: Connection, held: AnyRow, taken: NewContacts, now: datetime) -> list[bool]:
     if not taken:
         return []
     if held.kind == ImportKind.CONTACTS:
-        return contacts.add(connection, held.target_id, taken, now)
-    return dnd.add_numbers(connection, held.target_id, [(one.e164, one.name) for one in taken], now)
+        return contacts.add_columns(connection, held.target_id, taken, now)
+    numbers = list(zip(taken.e164, taken.name, strict=True))
+    return dnd.add_numbers(connection, held.target_id, numbers, now)
 
 
-def _suppressed(connection: Connection, held: AnyRow, taken: Sequence[NewContact], new: list[bool]) -> int:
-    """How many new contacts stand on the account's global DND list."""
+def _suppressed(connection: Connection, held: AnyRow, numbers: Sequence[str]) -> int:
+    """How many of the new contacts' numbers stand on the account's global DND list."""
     if held.kind != ImportKind.CONTACTS:
         return 0
-    numbers = [one.e164 for one, is_new in zip(taken, new, strict=True) if is_new]
     return dnd.count_globally_listed(connection, held.account_id, numbers)
 
 
-def _rejected_row(import_id: str, one: Rejection) -> dict[str, Any]:
-    return {
-        "import_id": import_id,
-        "line": one.line,
-        "column": row_rules.clean(one.column)[:LONGEST_SHOWN],
-        "value": row_rules.clean(one.value)[:LONGEST_SHOWN],
-        "code": one.code,
-        "reason": one.reason,
+def _add_rejected(connection: Connection, held: AnyRow, rejected: Sequence[Rejection]) -> None:
+    columns = {
+        "import_id": held.id,
+        "line": [one.line for one in rejected],
+        "column": [row_rules.clean(one.column)[:LONGEST_SHOWN] for one in rejected],
+        "value": [row_rules.clean(one.value)[:LONGEST_SHOWN] for one in rejected],
+        "code": [one.code for one in rejected],
+        "reason": [one.reason for one in rejected],
     }
+    imports.add_rejected(connection, columns)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
+from itertools import chain, compress
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy import Connection
 
 from dialer import ids
@@ -26,6 +26,49 @@ class NewContact:
     fields: dict[str, str] = field(default_factory=dict, repr=False)
     time_zone: str | None = None
     language: str | None = None
+
+
+@dataclass(slots=True)
+class NewContacts:
+    """Contacts as they will stand in a list, column by column: entry n of each column is of contact n."""
+
+    e164: list[str] = field(repr=False)
+    name: list[str] = field(repr=False)
+    #: JSON objects, without empty values.
+    fields: list[str] = field(repr=False)
+    time_zone: list[str | None]
+    language: list[str | None]
+    #: Of each field, whether contact n has it.
+    has: dict[str, list[bool]]
+
+    @classmethod
+    def of(cls, contacts: Sequence[NewContact]) -> NewContacts:
+        """The columns of these contacts."""
+        names = dict.fromkeys(chain.from_iterable(one.fields for one in contacts))
+        return cls(
+            e164=[one.e164 for one in contacts],
+            name=[one.name for one in contacts],
+            fields=[to_json(one.fields).decode() for one in contacts],
+            time_zone=[one.time_zone for one in contacts],
+            language=[one.language for one in contacts],
+            has={name: [name in one.fields for one in contacts] for name in names},
+        )
+
+    def __len__(self) -> int:
+        return len(self.e164)
+
+    def only(self, chosen: Sequence[bool]) -> NewContacts:
+        """Those contacts whose entry in `chosen` is true."""
+        if all(chosen):
+            return self
+        return NewContacts(
+            e164=list(compress(self.e164, chosen)),
+            name=list(compress(self.name, chosen)),
+            fields=list(compress(self.fields, chosen)),
+            time_zone=list(compress(self.time_zone, chosen)),
+            language=list(compress(self.language, chosen)),
+            has={name: list(compress(column, chosen)) for name, column in self.has.items()},
+        )
 
 
 def after(connection: Connection, list_id: str, position: int, limit: int) -> Rows:
@@ -78,6 +121,11 @@ def field_counts(connection: Connection, list_id: str) -> dict[str, int]:
 
 
 def add(connection: Connection, list_id: str, contacts: Sequence[NewContact], now: datetime) -> list[bool]:
+    """Append contacts to a list; for each, whether its number is new there. See `add_columns`."""
+    return add_columns(connection, list_id, NewContacts.of(contacts), now)
+
+
+def add_columns(connection: Connection, list_id: str, contacts: NewContacts, now: datetime) -> list[bool]:
     """Append contacts to a list; for each, whether its number is new there.
 
     Holds the list's row until the transaction ends, so that positions become visible in order. Running campaigns
@@ -87,24 +135,22 @@ def add(connection: Connection, list_id: str, contacts: Sequence[NewContact], no
     held = connection.execute(
         sa.select(contact_list).where(contact_list.c.id == list_id).with_for_update(key_share=True)
     ).one()
-    present = _present(connection, list_id, [one.e164 for one in contacts])
-    new: list[bool] = []
-    added: list[NewContact] = []
-    for one in contacts:
-        is_new = one.e164 not in present
-        new.append(is_new)
-        if is_new:
-            present.add(one.e164)
-            added.append(one)
+    new = bulk.are_new(contacts.e164, _present(connection, list_id, contacts.e164))
+    added = contacts.only(new)
     if added:
+        first = held.last_position + 1
         bulk.copy(
             connection,
             contact,
-            ("list_id", "position", "e164", "name", "fields", "time_zone", "language"),
-            [
-                (list_id, position, one.e164, one.name, one.fields, one.time_zone, one.language)
-                for position, one in enumerate(added, held.last_position + 1)
-            ],
+            {
+                "list_id": list_id,
+                "position": list(range(first, first + len(added))),
+                "e164": added.e164,
+                "name": added.name,
+                "fields": added.fields,
+                "time_zone": added.time_zone,
+                "language": added.language,
+            },
         )
         connection.execute(
             contact_list.update()
@@ -114,7 +160,7 @@ def add(connection: Connection, list_id: str, contacts: Sequence[NewContact], no
                 contact_count=contact_list.c.contact_count + len(added),
             )
         )
-        _count_fields(connection, list_id, Counter(chain.from_iterable(one.fields for one in added)))
+        _count_fields(connection, list_id, {name: sum(column) for name, column in added.has.items()})
         _wake_campaigns(connection, list_id, now)
     return new
 
@@ -124,15 +170,20 @@ def _present(connection: Connection, list_id: str, numbers: Sequence[str]) -> se
     return bulk.matching(connection, contact, "e164", numbers, list_id=list_id)
 
 
-def _count_fields(connection: Connection, list_id: str, carried: Counter[str]) -> None:
-    if carried:
+def _count_fields(connection: Connection, list_id: str, carried: Mapping[str, int]) -> None:
+    rows = [
+        {"list_id": list_id, "name": name, "contacts": carried[name]}
+        for name in sorted(carried)
+        if carried[name]
+    ]
+    if rows:
         statement = insert(connection, list_field)
         connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["list_id", "name"],
                 set_={"contacts": list_field.c.contacts + statement.excluded.contacts},
             ),
-            [{"list_id": list_id, "name": name, "contacts": carried[name]} for name in sorted(carried)],
+            rows,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import compress
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,7 +51,7 @@ def count_globally_listed(connection: Connection, account_id: str, numbers: Sequ
     held = global_list(connection, account_id)
     if held is None:
         return 0
-    return len(listed(connection, [held.id], numbers))
+    return bulk.count_matching(connection, dnd_number, "e164", numbers, dnd_list_id=held.id)
 
 
 def add_list(
@@ -111,17 +112,11 @@ def add_numbers(
     connection.execute(
         sa.select(dnd_list.c.id).where(dnd_list.c.id == dnd_list_id).with_for_update(key_share=True)
     )
-    present = bulk.matching(
-        connection, dnd_number, "e164", [one for one, _ in numbers], dnd_list_id=dnd_list_id
-    )
-    new: list[bool] = []
-    rows: list[tuple[str, str, str, datetime]] = []
-    for e164, name in numbers:
-        new.append(e164 not in present)
-        if e164 not in present:
-            present.add(e164)
-            rows.append((dnd_list_id, e164, name, now))
-    bulk.copy(connection, dnd_number, ("dnd_list_id", "e164", "name", "created_at"), rows)
+    e164s, names = [one for one, _ in numbers], [name for _, name in numbers]
+    present = bulk.matching(connection, dnd_number, "e164", e164s, dnd_list_id=dnd_list_id)
+    new = bulk.are_new(e164s, present)
+    added = {"e164": list(compress(e164s, new)), "name": list(compress(names, new))}
+    bulk.copy(connection, dnd_number, {"dnd_list_id": dnd_list_id, **added, "created_at": now})
     return new
 
 

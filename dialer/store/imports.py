@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from dialer.models import ImportState
+from dialer.store import bulk
 from dialer.store.tables import AnyRow, Rows, import_, in_states, rejected_row
 
 
@@ -67,10 +68,9 @@ def is_running_for(connection: Connection, target_id: str) -> bool:
     return found is not None
 
 
-def add_rejected(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows that were not taken."""
-    if rows:
-        connection.execute(rejected_row.insert(), rows)
+def add_rejected(connection: Connection, columns: Mapping[str, Any]) -> None:
+    """Insert rows that were not taken, given as for `bulk.copy`."""
+    bulk.copy(connection, rejected_row, columns)
 
 
 def rejected(

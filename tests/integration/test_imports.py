@@ -265,6 +265,14 @@ def test_texts_arrive_as_they_were_written(desk: Desk) -> None:
     assert [one.fields["note"] for one in people] == wanted
 
 
+def test_rejected_texts_arrive_as_they_were_written(desk: Desk) -> None:
+    texts = ["a\\b", "\\N", "\\.", "it's", "{1}", "Жанна 名", "%s"]
+    begun = desk.begin("my\\phone;phone\n" + "".join(f"x;{text}\n" for text in texts))
+    assert desk.finish(begun).invalid == len(texts)
+    with reading(desk.engine) as connection:
+        assert [one.value for one in imports.rejected(connection, begun.id)] == texts
+
+
 def test_what_cannot_be_written_is_told_without_the_row(desk: Desk) -> None:
     people = [contacts.NewContact(number(1), name="Ankit " + "x" * 20), contacts.NewContact("+" + "9" * 40)]
     if desk.engine.dialect.name == "sqlite":
@@ -416,6 +424,21 @@ def test_an_import_whose_worker_has_gone_is_claimed_once(desk: Desk) -> None:
     desk.finish(begun)
     with writing(desk.engine) as connection:
         assert claim(connection, NOW + timedelta(days=1)) == []
+
+
+def test_an_import_tells_how_far_it_is(desk: Desk) -> None:
+    begun = desk.begin("phone\n" + "".join(f"{number(index)}\n" for index in range(4)))
+    told: list[tuple[int, int]] = []
+    assert run_import(
+        desk.engine,
+        begun.id,
+        clock,
+        seconds=600,
+        rows=2,
+        tell=lambda row: told.append((row.accepted, row.offset)),
+    )
+    assert [accepted for accepted, _ in told] == [0, 2, 4]
+    assert told[-1][1] == begun.size
 
 
 def test_an_import_stops_when_its_time_is_over_and_goes_on_later(desk: Desk) -> None:
