@@ -120,6 +120,17 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def looking(engine: Engine) -> Iterator[Connection]:
+    """For single statements that only read: on PostgreSQL without a transaction around them, a round trip each."""
+    if engine.dialect.name == "sqlite":
+        with reading(engine) as connection:
+            yield connection
+    else:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            yield connection
+
+
 def utc_now(connection: Connection) -> datetime:
     """The database's clock, so that hosts whose clocks differ agree on what is due (SQLite: this host's)."""
     if connection.dialect.name == "sqlite":

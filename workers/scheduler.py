@@ -22,10 +22,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from dialer import imports, logs
 from dialer.calls import single
 from dialer.campaigns.release import VisitError, visit_next
-from dialer.db import AWAY, make_engine, reading, utc_now, writing
+from dialer.db import AWAY, looking, make_engine, reading, utc_now, writing
 from dialer.pace.limiter import Limiter
 from dialer.settings import Settings, get_settings
-from dialer.store import calls, campaigns, events
+from dialer.store import calls, campaigns, due, events
 from workers.app import make_app
 from workers.doorbell import Doorbell
 from workers.process import make_redis
@@ -68,7 +68,7 @@ class Scheduler:
         pause = self.interval
         while not self.stopping.is_set():
             try:
-                worked = self.visit_all()
+                worked = self._is_anything_due() and self.visit_all()
                 if time.monotonic() >= upkeep_at:
                     self.upkeep()
                     upkeep_at = time.monotonic() + UPKEEP_EVERY
@@ -82,6 +82,11 @@ class Scheduler:
             pause = self.interval
             if not worked:
                 self.stopping.wait(self.interval)
+
+    def _is_anything_due(self) -> bool:
+        """Whether there is anything to do: a look that costs a replica which has nothing to do next to nothing."""
+        with looking(self.engine) as connection:
+            return due.is_anything_due(connection)
 
     def visit_all(self) -> bool:
         """Visit campaigns that need attention and ring for what they release; whether the round was cut short."""

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,9 +14,10 @@ from sqlalchemy import Connection, Engine
 from world import NOON, World, people, repeating
 
 from dialer.campaigns.release import visit_next
-from dialer.db import writing
+from dialer.db import looking, writing
 from dialer.pace.limiter import Pace, Stage
 from dialer.providers.base import Outcome
+from dialer.store import due
 from dialer.store import tables as t
 from workers import scheduler as module
 from workers.scheduler import Scheduler
@@ -211,3 +213,28 @@ def test_a_round_is_cut_short_so_that_upkeep_has_its_turn(
     world.campaign(world.contact_list(people(500)))
     assert scheduler.visit_all() is True
     assert world.clock.now > NOON
+
+
+def test_a_replica_sees_at_one_look_whether_anything_is_due(world: World) -> None:
+    def is_due() -> bool:
+        with looking(world.engine) as connection:
+            return due.is_anything_due(connection)
+
+    def set_all(table: sa.Table, **values: Any) -> None:
+        with writing(world.engine) as connection:
+            connection.execute(table.update().values(**values))
+
+    soon, past = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) - timedelta(seconds=1)
+    assert not is_due()
+    world.campaign(world.contact_list(people(1)))
+    set_all(t.campaign, wake_at=past)
+    assert is_due()
+    set_all(t.campaign, wake_at=soon)
+    assert not is_due()
+    set_all(t.campaign, wake_at=None)
+    world.otp("+46701112233")
+    assert not is_due(), "it is released already"
+    set_all(t.call, state="WAITING", due_at=soon)
+    assert not is_due()
+    set_all(t.call, due_at=past)
+    assert is_due()
