@@ -5,11 +5,12 @@ A batch is read while the one before it is written: reading takes this process, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from dialer.imports import columns, uploads
 from dialer.imports.dialect import Dialect, DialectError
@@ -17,6 +18,11 @@ from dialer.imports.records import Records
 from dialer.models import ImportKind
 from dialer.store.contacts import NewContacts
 from dialer.store.tables import AnyRow
+
+T = TypeVar("T")
+
+#: Of a file with long rows a batch has fewer: about so many bytes, for in memory they are several times that.
+MOST_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +50,14 @@ class Batch:
 
 
 class Reader:
-    """Reads the batches of one import, up to `rows` rows each, and on request the next one beforehand."""
+    """Reads the batches of one import, up to `rows` rows each, and on request the next one beforehand.
+
+    Has a thread for that, and one for what else is to be done while a batch is written.
+    """
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="import")
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="import")
         self._next: tuple[int, Future[Batch]] | None = None
 
     def __enter__(self) -> Self:
@@ -57,7 +66,7 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
 
     def read(self, row: AnyRow) -> Batch:
         """The batch at the import's offset. Raises `DialectError` when the file is no longer what it was, `OSError`."""
@@ -69,8 +78,12 @@ class Reader:
     def read_ahead(self, row: AnyRow, batch: Batch) -> None:
         """Begin to read what follows `batch`."""
         if not batch.at_end:
-            following = self._thread.submit(_read, row, batch.offset, batch.line, self._rows)
+            following = self._threads.submit(_read, row, batch.offset, batch.line, self._rows)
             self._next = batch.offset, following
+
+    def meanwhile(self, work: Callable[[], T]) -> Future[T]:
+        """Begin to do `work` in another thread."""
+        return self._threads.submit(work)
 
 
 def _read(row: AnyRow, offset: int, line: int, limit: int) -> Batch:
@@ -95,7 +108,7 @@ def _read(row: AnyRow, offset: int, line: int, limit: int) -> Batch:
             columns=len(dialect.columns),
             number_at=places.number,
         )
-        while len(rows) + len(batch.rejected) < limit:
+        while len(rows) + len(batch.rejected) < limit and records.offset < offset + MOST_BYTES:
             first = records.line
             found = records.read_lines(limit - len(rows) - len(batch.rejected))
             rows += found

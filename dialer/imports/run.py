@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import compress
@@ -30,7 +31,7 @@ from dialer.store import contacts, dnd, imports
 from dialer.store.contacts import NewContacts
 from dialer.store.tables import AnyRow
 
-ROWS = 10_000
+ROWS = 20_000
 #: How long an import is left to the worker that last wrote a batch of it.
 LEASE = timedelta(seconds=60)
 MOST_CLAIMED = 10
@@ -149,7 +150,10 @@ def _run_batch(
             return True
         if held.offset != seen.offset:
             return False
-        _write(connection, held, batch, now)
+        # Asked on a connection of its own, so that the database looks while it takes the rows in. Not for the last
+        # batch, a short file's only one: many of those at once could take all connections and wait for one more.
+        listed = None if batch.at_end else reader.meanwhile(lambda: _listed_aside(engine, held, batch))
+        _write(connection, held, batch, listed, now)
     return batch.at_end
 
 
@@ -191,8 +195,22 @@ def claim(connection: Connection, now: datetime, limit: int = MOST_CLAIMED) -> l
     return imports.claim(connection, now, now + LEASE, limit)
 
 
-def _write(connection: Connection, held: AnyRow, batch: Batch, now: datetime) -> None:
-    """Write a batch, and move the offset and the counters past it."""
+def _listed_aside(engine: Engine, held: AnyRow, batch: Batch) -> set[str]:
+    with reading(engine) as connection:
+        return _listed(connection, held, batch)
+
+
+def _listed(connection: Connection, held: AnyRow, batch: Batch) -> set[str]:
+    """Which numbers of a batch of contacts stand on the account's global DND list."""
+    if held.kind != ImportKind.CONTACTS:
+        return set()
+    return dnd.globally_listed(connection, held.account_id, batch.taken.e164)
+
+
+def _write(
+    connection: Connection, held: AnyRow, batch: Batch, listed: Future[set[str]] | None, now: datetime
+) -> None:
+    """Write a batch, and move the offset and the counters past it. `listed`: what `_listed` answers, if asked yet."""
     numbers = batch.taken.e164
     new = _add(connection, held, batch.taken, now)
     duplicates = [
@@ -201,13 +219,15 @@ def _write(connection: Connection, held: AnyRow, batch: Batch, now: datetime) ->
         if not is_new
     ]
     _add_rejected(connection, held, sorted([*batch.rejected, *duplicates], key=lambda one: one.line))
+    on_dnd = _listed(connection, held, batch) if listed is None else listed.result()
+    suppressed = on_dnd.intersection(compress(numbers, new))
     values: dict[str, Any] = {
         "offset": batch.offset,
         "line": batch.line,
         "accepted": held.accepted + sum(new),
         "duplicate": held.duplicate + len(duplicates),
         "invalid": held.invalid + len(batch.rejected),
-        "suppressed": held.suppressed + _suppressed(connection, held, list(compress(numbers, new))),
+        "suppressed": held.suppressed + len(suppressed),
         "lease_until": now + LEASE,
     }
     if batch.at_end:
@@ -222,13 +242,6 @@ def _add(connection: Connection, held: AnyRow, taken: NewContacts, now: datetime
         return contacts.add_columns(connection, held.target_id, taken, now)
     numbers = list(zip(taken.e164, taken.name, strict=True))
     return dnd.add_numbers(connection, held.target_id, numbers, now)
-
-
-def _suppressed(connection: Connection, held: AnyRow, numbers: Sequence[str]) -> int:
-    """How many of the new contacts' numbers stand on the account's global DND list."""
-    if held.kind != ImportKind.CONTACTS:
-        return 0
-    return dnd.count_globally_listed(connection, held.account_id, numbers)
 
 
 def _add_rejected(connection: Connection, held: AnyRow, rejected: Sequence[Rejection]) -> None:

@@ -46,12 +46,12 @@ def _listed(dialect: str) -> Select[Any]:
     return sa.select(found).select_from(lists.join(numbers, sa.true()).join(found, sa.true()))
 
 
-def count_globally_listed(connection: Connection, account_id: str, numbers: Sequence[str]) -> int:
-    """How many of these numbers, all different, stand on the account's global list."""
+def globally_listed(connection: Connection, account_id: str, numbers: Sequence[str]) -> set[str]:
+    """Which of these numbers stand on the account's global list."""
     held = global_list(connection, account_id)
     if held is None:
-        return 0
-    return bulk.count_matching(connection, dnd_number, "e164", numbers, dnd_list_id=held.id)
+        return set()
+    return bulk.matching(connection, dnd_number, "e164", numbers, dnd_list_id=held.id)
 
 
 def add_list(

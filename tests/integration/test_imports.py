@@ -26,6 +26,8 @@ from dialer import accounts
 from dialer.db import make_engine, reading, writing
 from dialer.errors import FieldError, NotFound
 from dialer.imports import claim, run_import, start_import
+from dialer.imports.batch import MOST_BYTES
+from dialer.imports.records import LONGEST_RECORD
 from dialer.imports.run import ROWS
 from dialer.imports.uploads import find
 from dialer.models import ImportKind
@@ -603,6 +605,15 @@ def test_a_long_file_takes_little_memory(desk: Desk) -> None:
     assert (done.state, done.accepted) == ("DONE", rows)
     # A batch is held at a time: much less than the whole file, and nothing to what all its rows would take.
     assert peak < done.size / 2
+
+
+def test_a_batch_of_long_rows_has_fewer_of_them(desk: Desk) -> None:
+    row = f",{'x' * (LONGEST_RECORD - 100)}\n"
+    begun = desk.begin("phone,note\n" + row * (MOST_BYTES // len(row) + 10))
+    assert not run_one_batch(desk.engine, begun.id)
+    read = desk.state(begun).offset - begun.offset
+    assert MOST_BYTES <= read < MOST_BYTES + LONGEST_RECORD
+    desk.finish(begun)
 
 
 cell = st.text(st.sampled_from('ab,"\n\r é'), max_size=4)
