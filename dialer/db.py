@@ -131,6 +131,13 @@ def looking(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+@contextmanager
+def one_statement(engine: Engine) -> Iterator[Connection]:
+    """A transaction of a single statement that writes: on PostgreSQL one by itself, a round trip instead of three."""
+    with (writing if engine.dialect.name == "sqlite" else looking)(engine) as connection:
+        yield connection
+
+
 def utc_now(connection: Connection) -> datetime:
     """The database's clock, so that hosts whose clocks differ agree on what is due (SQLite: this host's)."""
     if connection.dialect.name == "sqlite":

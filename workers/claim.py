@@ -140,7 +140,6 @@ def claim(
     placements: list[Placement] = []
     refused: list[Refused] = []
     crowded: list[str] = []
-    rows = []
     for (campaign_id, account_id, provider_id), prepared_calls in ready.items():
         provider = facts.providers[provider_id]
         is_single = campaign_id is None
@@ -153,8 +152,8 @@ def claim(
         granted_at = moment() if paces else None
         grant = limiter.take(Stage.SEND, provider_id, paces, len(batch), ahead=is_single)
         for call, adapter, submission in batch[: grant.calls]:
-            ledger.dial(call, call.dials + 1)
-            rows.append(_new_attempt(call, submission, now, now + adapters.settle_within(adapter)))
+            settle_at = now + adapters.settle_within(adapter)
+            ledger.dial(call, _new_attempt(call, submission, now, settle_at))
             placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at, granted_at))
         left = [call for call, _, _ in batch[grant.calls :]]
         if grant.blocker == "hold":
@@ -166,8 +165,6 @@ def claim(
         elif left:
             wait = max(grant.wait, min(LOOK_EVERY, slack(Stage.SEND, paces)))
             refused.append(Refused(tuple(call.id for call in left), wait))
-    if rows:
-        attempts.add(connection, rows)
     ledger.write(connection)
     return Claim(tuple(placements), tuple(refused), tuple(crowded))
 

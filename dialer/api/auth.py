@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
-from sqlalchemy import Connection
 
 from dialer.api.envelope import UnauthorizedError
 from dialer.db import reading
@@ -30,18 +29,26 @@ def current_account(
     auth: Annotated[str | None, Security(_AUTH)],
 ) -> AnyRow:
     """The enabled account whose headers these are. Raises `UnauthorizedError`."""
+    account_id = id_given(account)
     with reading(request.app.state.engine) as connection:
-        return account_of(connection, account, auth)
+        found = accounts.with_id(connection, account_id) if account_id else None
+    opened: AnyRow = open_with(found, auth)
+    return opened
 
 
-def account_of(connection: Connection, account: str | None, auth: str | None) -> AnyRow:
-    """The enabled account with these headers. Raises `UnauthorizedError`."""
-    account_id, auth = (account or "").strip(), (auth or "").strip()
-    found = accounts.with_id(connection, account_id) if _ACCOUNT_ID.fullmatch(account_id) else None
-    is_same = same_auth(_NOBODY if found is None else found.auth_hash, auth)
-    if found is None or not is_same or not auth or not found.enabled:
+def id_given(account: str | None) -> str:
+    """The account's id in this header; empty for what cannot be one."""
+    account_id = (account or "").strip()
+    return account_id if _ACCOUNT_ID.fullmatch(account_id) else ""
+
+
+def open_with(account: Any | None, auth: str | None) -> Any:
+    """The account, which is there and enabled, and whose key is in this header. Raises `UnauthorizedError`."""
+    auth = (auth or "").strip()
+    is_same = same_auth(_NOBODY if account is None else account.auth_hash, auth)
+    if account is None or not is_same or not auth or not account.enabled:
         raise UnauthorizedError
-    return found
+    return account
 
 
 #: For an endpoint that looks at the headers itself: they are named in `/docs`.

@@ -46,6 +46,7 @@ class Ledger:
 
     def __init__(self, now: datetime) -> None:
         self.now = now
+        self._dials: list[tuple[CallMove, Mapping[str, Any]]] = []
         self._attempt_moves: list[AttemptMove] = []
         self._attempt_updates: list[dict[str, Any]] = []
         self._call_moves: list[CallMove] = []
@@ -183,9 +184,10 @@ class Ledger:
         """A released call goes back to wait; costs nothing."""
         self._move_call(call, CallState.WAITING, due_at=due_at, reason=reason)
 
-    def dial(self, call: AnyRow, number: int) -> None:
-        """A worker has claimed the call for its attempt of that number."""
-        self._move_call(call, CallState.DIALLING, dials=number, reason="")
+    def dial(self, call: AnyRow, attempt: Mapping[str, Any]) -> None:
+        """A worker has claimed the call for this new attempt, a row."""
+        stamp = {"dials": attempt["number"], "reason": ""}
+        self._dials.append((CallMove(call.id, CallState(call.state), CallState.DIALLING, stamp), attempt))
 
     def count(self, campaign_id: str | None, name: str, delta: int = 1) -> None:
         """Move a counter of a campaign."""
@@ -194,6 +196,9 @@ class Ledger:
 
     def write(self, connection: Connection) -> None:
         """Write all of it. Raises `StaleStateError` when a row had moved; the transaction must be rolled back."""
+        if self._dials:
+            moves, new_attempts = zip(*self._dials, strict=True)
+            calls.dial(connection, moves, new_attempts, self.now)
         attempts.move(connection, self._attempt_moves, self.now)
         for batch in _alike(self._attempt_updates):
             attempts.update(connection, batch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from dialer import ids
 from dialer.calls.ledger import Ledger
 from dialer.campaigns.release import paces_of
 from dialer.campaigns.template import Template
-from dialer.db import reading, utc_now, writing
+from dialer.db import one_statement, reading, utc_now, writing
 from dialer.errors import Conflict, FieldError, NotFound
 from dialer.lifecycle import CallKind, CallState
 from dialer.numbers import NumberError, to_e164, zone_of
@@ -27,8 +28,9 @@ from dialer.pace.limiter import Limiter, Stage
 from dialer.providers.base import Capability, ProviderError, adapter_class, adapter_kinds
 from dialer.reading import Fields
 from dialer.speech import Speech, caller_number, e164_or_digits
-from dialer.store import accounts, announce_templates, calls, messages, providers, singles
+from dialer.store import accounts, calls, messages, providers, singles
 from dialer.store.calls import CallMove
+from dialer.store.singles import Asked
 from dialer.store.tables import AnyRow, Rows
 
 #: How long a one-time password is worth anything: one that could not be dialled by then is not dialled any more.
@@ -102,49 +104,60 @@ def spoken(otp: str) -> str:
     return ", ".join(otp)
 
 
-def add_otp(connection: Connection, account: AnyRow, wanted: NewOtp, now: datetime) -> tuple[str, bool]:
-    """Write a call that speaks a password; its id, and whether it is released, so that a doorbell must be rung.
+def add_otp(engine: Engine, asked: Asked, wanted: NewOtp) -> tuple[str, bool]:
+    """Write and commit a call that speaks a password; its id, and whether it is released, so that a doorbell must be
+    rung. The account is there.
 
     Raises `NotFound` for a template that the account does not have, `Conflict` or `FieldError` when no provider of the
     account could ever carry it.
     """
-    template = announce_templates.get(connection, account.id, wanted.template_id)
-    if template is None:
+    account, now = asked.account, asked.now
+    if asked.template is None:
         raise NotFound(
             "announce_template_id",
             "announce_template_id: this account has no such template; check the id, or have the operator add it "
             "with `dialer template add`.",
         )
-    candidates = _able(_in_use(connection, account.id), wanted.speech.language_code)
-    places = _Places(connection)
-    places.lock([account], candidates)
-    found = places.find(account, candidates, now)
-    released = not isinstance(found, Later)
-    text = Template.compile(template.text).render({OTP: spoken(wanted.otp)})
+    candidates = _able(_in_use(asked.providers), wanted.speech.language_code)
+    text = Template.compile(asked.template).render({OTP: spoken(wanted.otp)})
     (call_id,) = ids.call_ids(1, now)
-    singles.add(
-        connection,
-        {
-            "id": call_id,
-            "account_id": account.id,
-            "kind": CallKind.OTP.value,
-            "e164": wanted.e164,
-            "time_zone": zone_of(wanted.e164) or account.time_zone,
-            "state": CallState.RELEASED.value if released else CallState.WAITING.value,
-            "due_at": found.due_at if isinstance(found, Later) else now,
-            "released_at": now if released else None,
-            "rung_at": now if released else None,
-            "expires_at": now + OTP_LIFE,
-            "provider_id": found.crowded_id if isinstance(found, Later) else found.id,
-            "dials": 0,
-            "unsent": 0,
-            "repeats": {},
-            "reason": "" if released else "no provider free",
-            "created_at": now,
-        },
-        {"call_id": call_id, "caller_id": wanted.caller_id, "text": text, **asdict(wanted.speech)},
-    )
+    with _placing(engine, account, candidates) as connection:
+        places = _Places(connection)
+        places.lock([account], candidates)
+        found = places.find(account, candidates, now)
+        released = not isinstance(found, Later)
+        singles.add(
+            connection,
+            {
+                "id": call_id,
+                "account_id": account.id,
+                "kind": CallKind.OTP.value,
+                "e164": wanted.e164,
+                "time_zone": zone_of(wanted.e164) or account.time_zone,
+                "state": CallState.RELEASED.value if released else CallState.WAITING.value,
+                "due_at": found.due_at if isinstance(found, Later) else now,
+                "released_at": now if released else None,
+                "rung_at": now if released else None,
+                "expires_at": now + OTP_LIFE,
+                "provider_id": found.crowded_id if isinstance(found, Later) else found.id,
+                "dials": 0,
+                "unsent": 0,
+                "repeats": {},
+                "reason": "" if released else "no provider free",
+                "created_at": now,
+            },
+            {"call_id": call_id, "caller_id": wanted.caller_id, "text": text, **asdict(wanted.speech)},
+        )
     return call_id, released
+
+
+def _placing(
+    engine: Engine, account: AnyRow, candidates: Sequence[AnyRow]
+) -> AbstractContextManager[Connection]:
+    """What a call is written in: with places to be counted a transaction that holds them, else its own statement."""
+    if any(row.max_concurrent is not None for row in (account, *candidates)):
+        return writing(engine)
+    return one_statement(engine)
 
 
 def release_due(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> tuple[str, ...]:
@@ -266,9 +279,8 @@ class _Places:
             self._tokens[account.id, provider.id] = tokens - 1, wait
 
 
-def _in_use(connection: Connection, account_id: str) -> Rows:
+def _in_use(rows: Rows) -> Rows:
     """The account's providers, those included that the engine has paused: a person may mend that in time."""
-    rows = providers.enabled(connection, account_id)
     if not rows:
         raise Conflict(
             "provider",

@@ -20,11 +20,6 @@ class AttemptMove(Move[AttemptState]):
     """An attempt's change of state."""
 
 
-def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert attempts. A second attempt of the same call and number violates the primary key: IntegrityError."""
-    bulk.insert(connection, attempt, rows)
-
-
 def lock(connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
     """The attempts with these ids, locked in the order of their ids."""
     return tables.with_ids(connection, attempt, ids, lock=True)

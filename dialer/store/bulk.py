@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import islice
@@ -21,7 +20,8 @@ import sqlalchemy as sa
 from pydantic_core import from_json
 from sqlalchemy import Column, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+
+from dialer.store import direct
 
 Row = Mapping[str, Any]
 
@@ -62,9 +62,7 @@ def insert(
             connection.execute(statement, list(rows))
             return []
         return list(connection.execute(statement.returning(table.c[returning]), list(rows)).scalars())
-    defaults = _defaults(table, tuple(rows[0]))
-    if defaults:
-        rows = [{**defaults, **row} for row in rows]
+    rows = _whole(table, rows)
     names = tuple(rows[0])
     sql = _insert_sql(table, names, tuple(unless), unless_where, returning)
     result = connection.exec_driver_sql(sql, _arrays(table, names, rows))
@@ -92,7 +90,7 @@ def copy(connection: Connection, table: Table, columns: Mapping[str, Any]) -> No
     sql = f"COPY {_quoted(table.name)} ({', '.join(map(_quoted, columns))}) FROM STDIN"
     lines = map("\t".join, zip(*map(_copied, each), strict=True))
     driver: Any = connection.connection.driver_connection
-    with _as_sqlalchemy(connection, sql), driver.cursor() as cursor, cursor.copy(sql) as writer:
+    with direct.as_sqlalchemy(connection, sql), driver.cursor() as cursor, cursor.copy(sql) as writer:
         # In parts: PostgreSQL takes one in while the next is put together.
         while part := "\n".join(islice(lines, COPIED_AT_ONCE)):
             writer.write(part + "\n")
@@ -114,18 +112,6 @@ def _copied_value(value: Any) -> str:
     if isinstance(value, str):
         return value.translate(_ESCAPED)
     return "\\N" if value is None else str(value)
-
-
-@contextmanager
-def _as_sqlalchemy(connection: Connection, sql: str) -> Iterator[None]:
-    """The driver's errors as the ones that callers know; without the row, which PostgreSQL repeats in its text."""
-    driver = connection.dialect.loaded_dbapi
-    try:
-        yield
-    except driver.Error as error:
-        short = type(error)(error.diag.message_primary or str(error))
-        known = DBAPIError.instance(sql, None, short, driver.Error, hide_parameters=True)
-        raise known from None
 
 
 def matching(
@@ -199,6 +185,29 @@ def move(connection: Connection, table: Table, history: Table, rows: Sequence[Ro
     return connection.exec_driver_sql(sql, (*_arrays(table, names, rows), now)).rowcount
 
 
+def move_adding(
+    connection: Connection,
+    table: Table,
+    history: Table,
+    rows: Sequence[Row],
+    added: Table,
+    news: Sequence[Row],
+    now: datetime,
+) -> int:
+    """`move`, and insert a row of another table for each, which names it in the column `{table}_id`; how many were
+    moved. All rows of a table name the same columns."""
+    if not rows:
+        return 0
+    if connection.dialect.name == "sqlite":
+        insert(connection, added, news)
+        return move(connection, table, history, rows, now)
+    news = _whole(added, news)
+    names, new_names = tuple(rows[0]), tuple(news[0])
+    sql = _move_adding_sql(table, history, names, added, new_names)
+    values = (*_arrays(table, names, rows), now, *_arrays(added, new_names, news))
+    return connection.exec_driver_sql(sql, values).rowcount
+
+
 def history_row(machine: str, row: Row, now: datetime) -> Row:
     """What the history says of a row's move; see `move`."""
     return {
@@ -209,6 +218,11 @@ def history_row(machine: str, row: Row, now: datetime) -> Row:
         "to_state": row["state"],
         "reason": row[REASON],
     }
+
+
+def _whole(table: Table, rows: Sequence[Row]) -> Sequence[Row]:
+    defaults = _defaults(table, tuple(rows[0]))
+    return [{**defaults, **row} for row in rows] if defaults else rows
 
 
 @lru_cache(maxsize=256)
@@ -253,9 +267,28 @@ def _update_sql(table: Table, names: tuple[str, ...], key: str = "id") -> str:
 
 @lru_cache(maxsize=256)
 def _move_sql(table: Table, history: Table, names: tuple[str, ...]) -> str:
-    moved = f"{_update_sql(table, names)} RETURNING v.{KEY}, v.{STATE}, v.state, v.{REASON}"
+    return f"WITH moved AS ({_moved_sql(table, names)}) {_told_sql(table, history)}"
+
+
+@lru_cache(maxsize=256)
+def _move_adding_sql(
+    table: Table, history: Table, names: tuple[str, ...], added: Table, new_names: tuple[str, ...]
+) -> str:
+    columns = ", ".join(_quoted(name) for name in new_names)
     return (
-        f"WITH moved AS ({moved}) INSERT INTO {_quoted(history.name)} "  # noqa: S608 - as above
+        f"WITH moved AS ({_moved_sql(table, names)}), told AS ({_told_sql(table, history)}) "  # noqa: S608 - as above
+        f"INSERT INTO {_quoted(added.name)} ({columns}) SELECT {_selected(added, new_names)} "
+        f"FROM {_unnested(added, new_names)} JOIN moved ON moved.{KEY} = v.{_quoted(table.name + '_id')}"
+    )
+
+
+def _moved_sql(table: Table, names: tuple[str, ...]) -> str:
+    return f"{_update_sql(table, names)} RETURNING v.{KEY}, v.{STATE}, v.state, v.{REASON}"
+
+
+def _told_sql(table: Table, history: Table) -> str:
+    return (
+        f"INSERT INTO {_quoted(history.name)} "  # noqa: S608 - as above
         "(at, machine, entity_id, from_state, to_state, reason) "
         f"SELECT %s::timestamptz, '{table.name}', {KEY}, {STATE}, state, {REASON} FROM moved"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select
 from dialer.lifecycle import CALL_TRANSITIONS, CallState
 from dialer.models.call import OCCUPYING
 from dialer.store import bulk, tables
-from dialer.store.tables import AnyRow, Move, Rows, call, contact, in_many, in_states, many
+from dialer.store.tables import AnyRow, Move, Rows, attempt, call, contact, in_many, in_states, many
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,17 @@ def mark_rung(connection: Connection, ids: Sequence[str], now: datetime) -> None
 def move(connection: Connection, moves: Sequence[CallMove], now: datetime) -> None:
     """Move calls from state to state; see `tables.move`."""
     tables.move(connection, call, CALL_TRANSITIONS, moves, now)
+
+
+def dial(
+    connection: Connection,
+    moves: Sequence[CallMove],
+    new_attempts: Sequence[Mapping[str, Any]],
+    now: datetime,
+) -> None:
+    """Move calls to DIALLING, and insert the attempt of each; see `tables.move_adding`. A second attempt of the same
+    call and number violates the primary key: IntegrityError."""
+    tables.move_adding(connection, call, CALL_TRANSITIONS, moves, attempt, new_attempts, now)
 
 
 def update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

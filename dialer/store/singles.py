@@ -2,27 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import ColumnElement, Connection, Select, Table
 
 from dialer.lifecycle import CallState
+from dialer.store import direct
 from dialer.store.tables import (
     AnyRow,
     Rows,
     account,
+    announce_template,
     call,
     dnd_list,
     dnd_number,
+    in_many,
     in_states,
+    many,
     message,
     provider,
 )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Asked:
+    """What must be known when an account asks for a single call."""
+
+    #: The database's clock (SQLite: this host's).
+    now: datetime
+    #: None: there is no such account.
+    account: Any
+    #: The text of the template that it named; None: it has no such template.
+    template: str | None
+    #: Those that may carry its calls, paused or not, in the order in which they are tried.
+    providers: Sequence[Any]
+
+
+#: What of an account and a provider decides whether and when they can take a call …
+_OF_ACCOUNT = ("id", "auth_hash", "enabled", "default_region", "time_zone", "max_concurrent")
+_OF_PROVIDER = ("id", "name", "kind", "priority", "paused_reason", "held_until", "max_concurrent")
+#: … and what of all decides whether and how it is dialled.
+_TO_DIAL = {
+    call: (
+        "id", "account_id", "kind", "campaign_id", "list_id", "e164", "time_zone", "state", "expires_at",
+        "provider_id", "dials", "created_at",
+    ),
+    account: ("id", "enabled", "frequency_cap", "calls_per_minute"),
+    provider: (
+        "id", "name", "kind", "base_url", "credentials", "enabled", "paused_reason", "held_until",
+        "calls_per_minute",
+    ),
+    message: (
+        "call_id", "caller_id", "text", "repeat_count", "language_code", "voice", "volume", "rate", "pitch",
+    ),
+}  # fmt: skip
+_NAMES = tuple(_TO_DIAL.values())
+
+
+def asked(connection: Connection, account_id: str, template_id: str) -> Asked:
+    """All of that in one statement: each round trip is time that somebody waits."""
+    parameters = {"account_id": account_id, "template_id": template_id}
+    found = direct.rows(connection, _asked(connection.dialect.name), parameters)
+    if not found:
+        return Asked(datetime.now(UTC), None, None, [])
+    now, template, *their_account = found[0]
+    rows = [_named(_OF_PROVIDER, iter(row[2 + len(_OF_ACCOUNT) :])) for row in found]
+    return Asked(
+        now=now or datetime.now(UTC),
+        account=_named(_OF_ACCOUNT, iter(their_account)),
+        template=template,
+        providers=[row for row in rows if row.id is not None],
+    )
 
 
 def add(connection: Connection, row: Mapping[str, Any], said: Mapping[str, Any]) -> None:
@@ -31,8 +88,8 @@ def add(connection: Connection, row: Mapping[str, Any], said: Mapping[str, Any])
         connection.execute(call.insert(), dict(row))
         connection.execute(message.insert(), dict(said))
     else:
-        added = call.insert().values(**row).cte("added")
-        connection.execute(message.insert().values(**said).add_cte(added))
+        values = (*row.values(), *said.values())
+        connection.exec_driver_sql(_add_sql(tuple(row), tuple(said)), tuple(map(_as_sent, values)))
 
 
 def get(connection: Connection, account_id: str, call_id: str) -> AnyRow | None:
@@ -80,59 +137,97 @@ class Facts:
     on_dnd: set[str]
 
 
-def lock_released(connection: Connection, call_ids: Sequence[str]) -> tuple[Rows, Facts]:
+def lock_released(connection: Connection, call_ids: Sequence[str]) -> tuple[Sequence[Any], Facts]:
     """Those of these single calls that are released and that no other worker is claiming, and all that is to be known
     of them, in one statement: each round trip is time that somebody waits."""
-    rows = connection.execute(_LOCK_RELEASED, {"ids": list(call_ids)}).all()
-    accounts: dict[str, Any] = {}
-    providers: dict[str, Any] = {}
-    messages: dict[str, Any] = {}
-    on_dnd: set[str] = set()
-    for row in rows:
-        call_id = row.id
-        columns = iter(row[-sum(map(len, _NAMES)) :])
-        their_account, their_provider, their_message = (
-            SimpleNamespace(**{name: next(columns) for name in names}) for names in _NAMES
-        )
-        if row.is_on_dnd:
-            on_dnd.add(call_id)
-        accounts[their_account.id] = their_account
+    found = direct.rows(connection, _released(connection.dialect.name), {"ids": many(connection, call_ids)})
+    calls: list[Any] = []
+    facts = Facts({}, {}, {}, set())
+    for is_on_dnd, *row in found:
+        values = iter(row)
+        their_call, their_account, their_provider, their_message = (_named(names, values) for names in _NAMES)
+        calls.append(their_call)
+        if is_on_dnd:
+            facts.on_dnd.add(their_call.id)
+        facts.accounts[their_account.id] = their_account
         if their_provider.id is not None:
-            providers[their_provider.id] = their_provider
+            facts.providers[their_provider.id] = their_provider
         if their_message.call_id is not None:
-            messages[call_id] = their_message
-    return rows, Facts(accounts, providers, messages, on_dnd)
+            facts.messages[their_call.id] = their_message
+    return calls, facts
 
 
-_PARTS = (account, provider, message)
-_NAMES = [part.columns.keys() for part in _PARTS]
-#: Made once: as many columns as these cost more to put together than to read.
-_LOCK_RELEASED = (
-    sa.select(
-        *call.columns,
-        sa.exists()
-        .where(
-            dnd_list.c.account_id == call.c.account_id,
-            dnd_list.c.is_global,
-            dnd_number.c.dnd_list_id == dnd_list.c.id,
-            dnd_number.c.e164 == call.c.e164,
+@cache
+def _asked(dialect: str) -> Select[Any]:
+    now = sa.null() if dialect == "sqlite" else sa.func.clock_timestamp()
+    theirs = sa.or_(provider.c.account_id.is_(None), provider.c.account_id == account.c.id)
+    named = sa.and_(
+        announce_template.c.account_id == account.c.id,
+        announce_template.c.id == sa.bindparam("template_id"),
+    )
+    return (
+        sa.select(
+            now,
+            announce_template.c.text,
+            *_labelled(account, _OF_ACCOUNT),
+            *_labelled(provider, _OF_PROVIDER),
         )
-        .label("is_on_dnd"),
-        *(column.label(f"their_{part.name}_{column.name}") for part in _PARTS for column in part.columns),
+        .select_from(
+            account.outerjoin(announce_template, named).outerjoin(
+                provider, sa.and_(theirs, provider.c.enabled)
+            )
+        )
+        .where(account.c.id == sa.bindparam("account_id"))
+        .order_by(provider.c.priority, provider.c.name)
     )
-    .select_from(
-        call.join(account, account.c.id == call.c.account_id)
-        .outerjoin(provider, provider.c.id == call.c.provider_id)
-        .outerjoin(message, message.c.call_id == call.c.id)
+
+
+@cache
+def _released(dialect: str) -> Select[Any]:
+    is_on_dnd = sa.exists().where(
+        dnd_list.c.account_id == call.c.account_id,
+        dnd_list.c.is_global,
+        dnd_number.c.dnd_list_id == dnd_list.c.id,
+        dnd_number.c.e164 == call.c.e164,
     )
-    .where(
-        call.c.id.in_(sa.bindparam("ids", expanding=True)),
-        call.c.campaign_id.is_(None),
-        in_states(call, {CallState.RELEASED}),
+    columns = [column for table, names in _TO_DIAL.items() for column in _labelled(table, names)]
+    return (
+        sa.select(is_on_dnd, *columns)
+        .select_from(
+            call.join(account, account.c.id == call.c.account_id)
+            .outerjoin(provider, provider.c.id == call.c.provider_id)
+            .outerjoin(message, message.c.call_id == call.c.id)
+        )
+        .where(
+            in_many(dialect, call.c.id, "ids"),
+            call.c.campaign_id.is_(None),
+            in_states(call, {CallState.RELEASED}),
+        )
+        .order_by(call.c.id)
+        .with_for_update(skip_locked=True, of=call)
     )
-    .order_by(call.c.id)
-    .with_for_update(skip_locked=True, of=call)
-)
+
+
+@cache
+def _add_sql(of_call: tuple[str, ...], of_message: tuple[str, ...]) -> str:
+    insert_call, insert_message = (
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"  # noqa: S608 - names of our own only
+        for table, names in ((call, of_call), (message, of_message))
+    )
+    return f"WITH added AS ({insert_call}) {insert_message}"
+
+
+def _as_sent(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _labelled(table: Table, names: Sequence[str]) -> list[ColumnElement[Any]]:
+    return [table.c[name].label(f"{table.name}_{name}") for name in names]
+
+
+def _named(names: Sequence[str], values: Iterator[Any]) -> Any:
+    """The next values under these names."""
+    return SimpleNamespace(**{name: next(values) for name in names})
 
 
 def _waiting() -> ColumnElement[bool]:

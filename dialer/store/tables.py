@@ -117,23 +117,46 @@ def move(
     not draw, StaleStateError when a row is no longer where it was (the caller's transaction must then be rolled
     back).
     """
-    for one in moves:
-        if one.to_state not in transitions[one.from_state]:
-            raise ValueError(f"a {table.name} cannot go from {one.from_state} to {one.to_state}")
+    _check(table, transitions, moves)
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for one in moves:
         alike.setdefault(tuple(one.values), []).append(_row(one))
     for batch in alike.values():
-        moved = bulk.move(connection, table, history, batch, now)
-        if moved != len(batch):
-            raise StaleStateError(
-                f"{len(batch) - moved} of {len(batch)} rows of {table.name} were moved by another"
-            )
+        _expect(table, len(batch), bulk.move(connection, table, history, batch, now))
+
+
+def move_adding(
+    connection: Connection,
+    table: Table,
+    transitions: Mapping[StateT, frozenset[StateT]],
+    moves: Sequence[Move[StateT]],
+    added: Table,
+    news: Sequence[Mapping[str, Any]],
+    now: datetime,
+) -> None:
+    """`move`, all with the same columns, and insert a row of the table `added` for each; on PostgreSQL in one
+    statement. IntegrityError when there is such a row."""
+    _check(table, transitions, moves)
+    rows = [_row(one) for one in moves]
+    _expect(table, len(rows), bulk.move_adding(connection, table, history, rows, added, news, now))
 
 
 def record(connection: Connection, machine: str, moves: Sequence[Move[Any]], now: datetime) -> None:
     """Append to the history alone: for rows that are inserted, not moved."""
     bulk.insert(connection, history, [bulk.history_row(machine, _row(one), now) for one in moves])
+
+
+def _check(
+    table: Table, transitions: Mapping[StateT, frozenset[StateT]], moves: Sequence[Move[StateT]]
+) -> None:
+    for one in moves:
+        if one.to_state not in transitions[one.from_state]:
+            raise ValueError(f"a {table.name} cannot go from {one.from_state} to {one.to_state}")
+
+
+def _expect(table: Table, wanted: int, moved: int) -> None:
+    if moved != wanted:
+        raise StaleStateError(f"{wanted - moved} of {wanted} rows of {table.name} were moved by another")
 
 
 def _row(one: Move[Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
@@ -23,6 +24,7 @@ from dialer.settings import Settings
 from dialer.store import announce_templates
 from dialer.store import tables as t
 from workers.app import make_app as make_celery
+from workers.claim import claim
 from workers.doorbell import Doorbell
 
 NUMBER = "919979271234"
@@ -165,9 +167,40 @@ def test_another_account_sees_neither_template_nor_call(api: Api) -> None:
     assert api.refused("get_cdr_by_request_id", {"request_id": "ae63e9576e"})[0] == 404
 
 
+def test_a_long_body_is_read_only_when_its_sender_is_known(api: Api) -> None:
+    long = {"ignored": "x" * outbound.LOOKED_INTO, **OTP}
+    assert api.ask("outbound_call", long)["request_id"] == api.rung[0]
+    assert api.refused("outbound_call", {**long, "announce_template_id": "AN0"})[0] == 404
+    assert api.refused("outbound_call", {**long, "otp": ""}, auth="wrong")[0] == 401
+
+
 def test_nobody_without_the_key_rings_anybody(api: Api) -> None:
     assert api.refused("outbound_call", OTP, auth="wrong")[0] == 401
     assert api.world.rows(t.call) == []
+
+
+@pytest.mark.postgres
+def test_somebody_waits_for_four_statements(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    if api.world.engine.dialect.name == "sqlite":
+        pytest.skip("about round trips")
+    api.ask("outbound_call", OTP)  # what a process remembers, it now does
+    alone: list[bool] = []
+    execute = psycopg.Cursor.execute
+
+    def note(cursor: Any, query: Any, *values: Any, **options: Any) -> Any:
+        alone.append(cursor.connection.autocommit)
+        return execute(cursor, query, *values, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", note)
+    request_id = api.ask("outbound_call", OTP)["request_id"]
+    *ours, _ = alone  # the last is the look of who is rung at what is committed
+    assert ours == [True, True], "each is a transaction by itself"
+    with writing(api.world.engine) as connection:
+        alone.clear()
+        assert claim(
+            connection, api.world.limiter, api.world.adapters, [request_id], api.world.clock.now, single=True
+        ).placements
+        assert alone == [False, False], "they share one"
 
 
 def test_with_the_broker_away_it_is_accepted_all_the_same(

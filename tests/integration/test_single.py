@@ -11,6 +11,7 @@ from running import Running, until
 from sqlalchemy import Engine
 from world import World, in_threads, number, people, statements
 
+from dialer.calls.ledger import Ledger
 from dialer.calls.single import OTP_LIFE
 from dialer.db import writing
 from dialer.errors import Conflict, FieldError, NotFound
@@ -18,6 +19,7 @@ from dialer.lifecycle import CallState
 from dialer.pace.limiter import Pace, Stage
 from dialer.providers.base import Outcome, Refusal
 from dialer.store import tables as t
+from dialer.store.tables import StaleStateError
 from workers.scheduler import RING_AGAIN, Scheduler
 
 
@@ -125,6 +127,17 @@ def test_the_same_doorbell_twice_dials_once(world: World) -> None:
 
 
 # --- what cannot be accepted ---------------------------------------------------------------------------------
+
+
+def test_a_call_that_another_worker_moved_gets_no_attempt(world: World) -> None:
+    call_id = world.otp()
+    released = world.call(call_id)
+    (attempt,) = (row._asdict() for row in world.rows(t.attempt, id=world.dial([call_id])[0]))
+    ledger = Ledger(world.clock.now)
+    ledger.dial(released, attempt | {"id": f"{call_id}-2", "number": 2})
+    with pytest.raises(StaleStateError, match="1 of 1 rows of call"), writing(world.engine) as connection:
+        ledger.write(connection)
+    assert [row.number for row in world.rows(t.attempt)] == [1]
 
 
 def test_a_template_of_another_account_is_not_there(world: World) -> None:

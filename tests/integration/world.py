@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -36,7 +36,7 @@ from dialer.lifecycle import (
 from dialer.pace.limiter import Limiter
 from dialer.providers.base import Outcome, SubmitResult
 from dialer.secrets import SecretBox
-from dialer.store import accounts, announce_templates, campaigns, contacts, dnd, events
+from dialer.store import announce_templates, campaigns, contacts, dnd, events, singles
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
 from workers import reconcile, replies, results
@@ -190,13 +190,14 @@ class World:
             "announce_template_id": "AN1",
             "caller_id": "15168148111",
         }
+        wanted = NewOtp.read(given | body, None)
+        account_id = account_id or self.account_id
         with writing(self.engine) as connection:
-            account = accounts.with_id(connection, account_id or self.account_id)
-            assert account is not None
-            if announce_templates.get(connection, account.id, "AN1") is None:
-                template = {"id": "AN1", "account_id": account.id, "text": "Your code is {otp}"}
+            if announce_templates.get(connection, account_id, "AN1") is None:
+                template = {"id": "AN1", "account_id": account_id, "text": "Your code is {otp}"}
                 announce_templates.add(connection, template | {"created_at": self.clock.now})
-            call_id, _ = single.add_otp(connection, account, NewOtp.read(given | body, None), self.clock.now)
+            asked = singles.asked(connection, account_id, wanted.template_id)
+        call_id, _ = single.add_otp(self.engine, replace(asked, now=self.clock.now), wanted)
         return call_id
 
     def release_singles(self) -> list[str]:
