@@ -34,6 +34,9 @@ POSTGRES = {
 }
 #: Seconds for which a connection may lie unused before it is tested: the server may have gone away meanwhile.
 RESTED = 1.0
+#: How many times a connection is used until it plans its statements anew. PostgreSQL keeps the plans of a connection
+#: until a table is analyzed: one that was made while a table was small reads all of it when it has grown.
+PLANS_KEPT = 100
 #: How long a SQLite writer waits for its turn, in seconds.
 SQLITE_BUSY_TIMEOUT = 30
 
@@ -71,9 +74,13 @@ def _postgresql_engine(url: sa.URL, pool_size: int) -> Engine:
     @event.listens_for(engine, "checkout")
     def wake(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
         # SQLAlchemy's pool_pre_ping would ask each time, which costs a busy worker a round trip per transaction.
-        if time.monotonic() - record.info.get("used_at", math.inf) > RESTED:
+        uses = record.info["uses"] = record.info.get("uses", 0) + 1
+        has_old_plans = uses % PLANS_KEPT == 0
+        if has_old_plans or time.monotonic() - record.info.get("used_at", math.inf) > RESTED:
             try:
-                engine.dialect.do_ping(connection)
+                connection.autocommit = True
+                connection.execute("DISCARD PLANS" if has_old_plans else "SELECT 1")
+                connection.autocommit = False
             except Exception as error:
                 raise exc.InvalidatePoolError from error
 

@@ -124,6 +124,35 @@ def test_values_that_are_all_the_same_are_each_written() -> None:
     assert bulk.array_of([]) == "{}"
 
 
+def test_a_connection_plans_anew_when_a_table_may_have_grown(database: Engine) -> None:
+    if database.dialect.name == "sqlite":
+        pytest.skip("SQLite keeps no plans of ours")
+    one = db.make_engine(database.url.render_as_string(hide_password=False), pool_size=1)
+    with writing(one) as connection:
+        connection.execute(
+            sa.text("CREATE TABLE grows (id text PRIMARY KEY) WITH (autovacuum_enabled = off)")
+        )
+    prepared = "PREPARE seek (text[]) AS SELECT FROM grows JOIN unnest($1) AS v ON v = id"
+
+    def plan(connection: sa.Connection) -> str:
+        return " ".join(connection.execute(sa.text("EXPLAIN EXECUTE seek ('{a}')")).scalars())
+
+    with reading(one) as connection:
+        connection.exec_driver_sql(prepared)
+        connection.exec_driver_sql("SET plan_cache_mode = force_generic_plan")
+        assert "Seq Scan on grows" in plan(connection)
+    with writing(database) as connection:
+        connection.execute(sa.text("INSERT INTO grows SELECT n::text FROM generate_series(1, 50000) AS n"))
+    with reading(one) as connection:
+        assert "Seq Scan on grows" in plan(connection)
+    for _ in range(db.PLANS_KEPT):
+        one.connect().close()
+    with reading(one) as connection:
+        assert "Seq Scan on grows" not in plan(connection)
+        connection.execute(sa.text("DROP TABLE grows"))
+    one.dispose()
+
+
 def test_a_connection_that_died_while_it_rested_is_replaced(
     database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
