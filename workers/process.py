@@ -18,6 +18,7 @@ from dialer.pace.limiter import Limiter
 from dialer.secrets import SecretBox
 from dialer.settings import get_settings
 from dialer.tether import tether
+from workers.app import TIME_LIMIT
 from workers.claim import AdapterCache
 from workers.dispatch import Dispatcher
 
@@ -71,15 +72,31 @@ def _before_fork(**_: Any) -> None:
 
 @signals.worker_process_init.connect
 def _start(**_: Any) -> None:
-    # A pool process must not outlive the worker: nobody could stop it, and it holds claimed calls. The worker may be
-    # gone by now.
-    tether(signal.SIGKILL, _worker)
+    if _worker is None:
+        # A worker that does its tasks itself (`-P solo`): nobody watches over it but the kernel.
+        signals.task_prerun.connect(_limit)
+        signals.task_postrun.connect(_unlimit)
+    else:
+        # A pool process must not outlive the worker: nobody could stop it, and it holds claimed calls. The worker may
+        # be gone by now.
+        tether(signal.SIGKILL, _worker)
     logs.configure(get_settings())
 
 
+def _limit(**_: Any) -> None:
+    """SIGALRM ends the process, as Celery's hard limit ends one of a pool; whoever supervises it starts it again."""
+    signal.alarm(TIME_LIMIT)
+
+
+def _unlimit(**_: Any) -> None:
+    signal.alarm(0)
+
+
 @signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
 def _stop(**_: Any) -> None:
     if dispatcher.cache_info().currsize:
         if not dispatcher().drain(DRAIN):
             log.warning("stopped with answers outstanding; their attempts become UNKNOWN")
         dispatcher().close()
+        dispatcher.cache_clear()  # Celery may tell twice

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +114,39 @@ def test_lanes_are_queues_and_a_typo_makes_no_new_one(redis_app: Celery) -> None
     assert {queue.name for queue in redis_app.conf.task_queues} == set(QUEUES)
     assert redis_app.conf.task_create_missing_queues is False
     assert redis_app.conf.task_default_queue in QUEUES
+
+
+def test_only_the_fast_lanes_doorbells_are_gone_once_taken_and_not_on_rabbitmq(
+    tmp_path: Path, redis_app: Celery
+) -> None:
+    rabbit = app_with(tmp_path, "amqp://localhost//")
+    assert {queue.name for queue in redis_app.conf.task_queues if queue.no_ack} == {"otp"}
+    assert not any(queue.no_ack for queue in rabbit.conf.task_queues)
+
+
+HANGING = """
+import threading
+from celery import signals
+from workers import process
+process.TIME_LIMIT = 1
+signals.worker_process_init.send(sender=None)
+signals.task_prerun.send(sender=None)
+{}
+threading.Event().wait(30)
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "ends"),
+    [("", -signal.SIGALRM), ("signals.task_postrun.send(sender=None); raise SystemExit(0)", 0)],
+)
+def test_a_worker_that_does_its_tasks_itself_is_ended_by_one_that_hangs(
+    tmp_path: Path, then: str, ends: int
+) -> None:
+    environment = {**os.environ, "DIALER_HOME": str(tmp_path)}
+    script = HANGING.format(then)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, timeout=20, check=False)
+    assert done.returncode == ends
 
 
 def test_a_worker_survives_a_broker_that_is_away_read_only_or_full(redis_app: Celery) -> None:
