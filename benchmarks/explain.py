@@ -39,7 +39,7 @@ from dialer.campaigns import control, release
 from dialer.campaigns.release import visit_next
 from dialer.db import make_engine, reading, utc_now, writing
 from dialer.pace.limiter import Limiter
-from dialer.providers.base import Outcome, Refusal, SubmitResult
+from dialer.providers.contract import Outcome, Refusal, SubmitResult
 from dialer.secrets import SecretBox
 from dialer.settings import Settings
 from dialer.store import contacts, dnd, events, providers, tables

@@ -25,13 +25,9 @@ from dialer.campaigns.template import Template, TemplateError
 from dialer.lifecycle import AttemptState, CallState, CampaignState
 from dialer.logs import get_logger, hide
 from dialer.pace.limiter import Limiter, Stage, slack
-from dialer.providers.base import (
-    Adapter,
-    ProviderConfig,
-    ProviderError,
-    Submission,
-    make_adapter,
-)
+from dialer.providers.base import Adapter
+from dialer.providers.contract import ProviderConfig, ProviderError, Submission
+from dialer.providers.kinds import make_adapter
 from dialer.secrets import SecretBox, SecretError
 from dialer.store import accounts, attempts, calls, campaigns, dnd, messages, providers, singles
 from dialer.store.tables import AnyRow

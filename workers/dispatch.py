@@ -28,11 +28,8 @@ from dialer import http
 from dialer.db import AWAY, utc_now, writing
 from dialer.logs import get_logger
 from dialer.pace.limiter import JITTER, Limiter
-from dialer.providers.base import (
-    Outcome,
-    SubmitResult,
-    submit,
-)
+from dialer.providers.base import submit
+from dialer.providers.contract import Outcome, SubmitResult
 from workers.claim import AdapterCache, Claim, Placement, claim, moment
 from workers.replies import backoff, write
 

@@ -12,11 +12,7 @@ from sqlalchemy import Connection
 from dialer.calls.ledger import Ledger
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.logs import get_logger
-from dialer.providers.base import (
-    Outcome,
-    Refusal,
-    SubmitResult,
-)
+from dialer.providers.contract import Outcome, Refusal, SubmitResult
 from dialer.store import attempts, calls, campaigns, providers
 from dialer.store.tables import AnyRow
 

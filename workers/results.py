@@ -16,7 +16,8 @@ from dialer.db import AWAY, utc_now, writing
 from dialer.lifecycle import Disposition
 from dialer.logs import get_logger
 from dialer.models.event import EventState
-from dialer.providers.base import EventError, Fact, RawEvent, adapter_class
+from dialer.providers.contract import EventError, Fact, RawEvent
+from dialer.providers.kinds import adapter_class
 from dialer.store import attempts, calls, campaigns, events
 from dialer.store.tables import AnyRow, Rows
 

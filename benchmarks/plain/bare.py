@@ -16,7 +16,7 @@ from itertools import count
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from dialer.providers.base import ProviderConfig, Submission
+from dialer.providers.contract import ProviderConfig, Submission
 from dialer.providers.mitto import MittoAdapter
 
 AT_ONCE = 100

@@ -27,7 +27,8 @@ from dialer.api.inbox import Inbox
 from dialer.db import reading
 from dialer.logs import get_logger
 from dialer.models.event import EventState
-from dialer.providers.base import RawEvent, adapter_class
+from dialer.providers.contract import RawEvent
+from dialer.providers.kinds import adapter_class
 from dialer.store import providers
 
 log = get_logger(__name__)

@@ -25,7 +25,8 @@ from dialer.errors import Conflict, FieldError, NotFound
 from dialer.lifecycle import CallKind, CallState
 from dialer.numbers import NumberError, to_e164, zone_of
 from dialer.pace.limiter import Limiter, Stage
-from dialer.providers.base import Capability, ProviderError, adapter_class, adapter_kinds
+from dialer.providers.contract import Capability, ProviderError
+from dialer.providers.kinds import adapter_class, adapter_kinds
 from dialer.reading import Fields
 from dialer.speech import Speech, caller_number, e164_or_digits
 from dialer.store import accounts, calls, messages, providers, singles

@@ -18,11 +18,8 @@ from dialer.campaigns.schedule import ScheduleError, check_dates, parse_local
 from dialer.campaigns.template import Template, TemplateError
 from dialer.errors import Conflict, FieldError, NotFound
 from dialer.lifecycle import CampaignState
-from dialer.providers.base import (
-    Capability,
-    adapter_class,
-    adapter_kinds,
-)
+from dialer.providers.contract import Capability
+from dialer.providers.kinds import adapter_class, adapter_kinds
 from dialer.reading import Fields
 from dialer.settings import Settings
 from dialer.speech import Speech, caller_number, e164_or_digits, either

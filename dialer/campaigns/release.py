@@ -21,7 +21,7 @@ from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, known_zone, next_
 from dialer.db import AWAY, reading, utc_now, writing
 from dialer.lifecycle import CallKind, CallState, CampaignState
 from dialer.pace.limiter import Grant, Limiter, Pace, Stage
-from dialer.providers.base import adapter_class
+from dialer.providers.kinds import adapter_class
 from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import CampaignMove

@@ -78,7 +78,7 @@ def _missing_package(error: ModuleNotFoundError) -> str:
 def _of_ours(error: Exception) -> str | None:
     from dialer.embedded import EmbeddedServerError
     from dialer.errors import RequestError
-    from dialer.providers.base import ProviderError
+    from dialer.providers.contract import ProviderError
     from dialer.secrets import SecretError
     from dialer.settings import SettingsError
     from dialer.supervisor import SupervisorError

@@ -162,7 +162,7 @@ def try_out(name: Name, json: Json = False) -> None:
 
     No call is made. Exit code 1 when it does not work.
     """
-    from dialer.providers.base import ProviderError
+    from dialer.providers.contract import ProviderError
 
     with database() as engine:
         row = _find(engine, name)
@@ -241,7 +241,8 @@ def check_provider(row: AnyRow, box: SecretBox) -> str:
     import asyncio
 
     from dialer.http import make_client
-    from dialer.providers.base import check, make_adapter
+    from dialer.providers.base import check
+    from dialer.providers.kinds import make_adapter
     from dialer.providers.setup import open_config
 
     adapter = make_adapter(open_config(row, box))

@@ -11,202 +11,39 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import importlib
-import json
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
-from functools import cache
-from typing import Any, ClassVar
-from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit
+from typing import ClassVar
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
 from dialer.http import Client, Request, Trace, make_request
-from dialer.lifecycle import AttemptState, Disposition
-
-#: Where the adapter of each kind lives. Imported when first used.
-KINDS: Mapping[str, str] = {
-    "mitto": "dialer.providers.mitto:MittoAdapter",
-}
+from dialer.providers.contract import (
+    Capability,
+    Fact,
+    Outcome,
+    ProviderConfig,
+    ProviderError,
+    ProviderRequest,
+    ProviderSettingError,
+    RawEvent,
+    Refusal,
+    RefusedError,
+    Reply,
+    Submission,
+    SubmitResult,
+    Verdict,
+)
+from dialer.providers.redact import scrub
 
 MAX_REPLY = 1 << 20  # bytes of a reply that are read
-MAX_DETAIL = 300  # characters
-MAX_FIELDS = 200  # of a callback
 RETRY_AFTER_LEAST, RETRY_AFTER_MOST = 1.0, 24 * 3600.0  # seconds
 #: 4xx that say nothing about whether the request was acted on: timed out, in conflict (perhaps with itself, let
 #: through twice by a proxy), too early.
 UNCLEAR = frozenset({408, 409, 425})
-
-
-class Capability(StrEnum):
-    """What a provider can do for us."""
-
-    ANNOUNCE_TEXT = "ANNOUNCE_TEXT"  # speak a text
-    ANNOUNCE_FILE = "ANNOUNCE_FILE"  # play a recorded file
-    VOICE_OTP = "VOICE_OTP"  # speak a one-time password
-    FLASH_OTP = "FLASH_OTP"  # the code is the end of the calling number
-    SMS_OTP = "SMS_OTP"  # send a one-time password as a text message
-    CLICK_TO_CALL = "CLICK_TO_CALL"  # connect two people
-    IVR = "IVR"  # ask for keys and act on them
-
-
-class Outcome(StrEnum):
-    """What became of a submit."""
-
-    PLACED = "PLACED"  # the provider took the attempt
-    NOT_SENT = "NOT_SENT"  # provably nothing reached the provider: may be sent again
-    NOT_PROCESSED = "NOT_PROCESSED"  # the provider documents that it did nothing (429): may be sent again
-    REFUSED = "REFUSED"  # the provider said no, or the attempt cannot be put into its words
-    UNKNOWN = "UNKNOWN"  # sent without a definite answer: it may be ringing, never send it again
-
-
-class Refusal(StrEnum):
-    """Whose fault a refusal is, and so what helps."""
-
-    BAD_NUMBER = "BAD_NUMBER"  # the callee's number: ends the call as INVALID_NUMBER
-    BAD_REQUEST = "BAD_REQUEST"  # this call's data: the same call would be refused again
-    PROVIDER = "PROVIDER"  # the account (no funds, bad credentials, forbidden): pause and flag the provider
-
-
-class ProviderError(Exception):
-    """Something about a provider is wrong; the message is one sentence without numbers or credentials."""
-
-
-class ProviderSettingError(ProviderError):
-    """A provider is configured in a way that cannot work."""
-
-
-class RefusedError(ProviderError):
-    """Raised by `build_request` for an attempt this provider cannot make; nothing was sent."""
-
-    def __init__(self, refusal: Refusal, sentence: str) -> None:
-        super().__init__(sentence)
-        self.refusal = refusal
-
-
-class EventError(ProviderError):
-    """A callback that cannot be understood; the message says why, for the event's row."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderConfig:
-    """A configured provider. `settings` are its decrypted credential keys and never show in a repr."""
-
-    id: str
-    name: str
-    kind: str
-    base_url: str
-    settings: Mapping[str, str] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """One attempt to be placed, in our words.
-
-    `to` is E.164 with the plus. Exactly one of `text` and `media` (name of a recorded file) is set.
-    `language`, `voice`, `volume`, `rate` and `pitch` are in the words of `cpaas-campaign-api.md`
-    (create_campaign).
-    """
-
-    attempt_id: str
-    to: str = field(repr=False)
-    caller_id: str = field(repr=False)
-    text: str | None = field(repr=False)
-    media: str | None = field(repr=False)
-    repeat_count: int = 1
-    language: str = "en-US"
-    voice: str = "Joanna"
-    volume: str = "medium"
-    rate: str = "medium"
-    pitch: str = "medium"
-
-
-@dataclass(frozen=True, slots=True)
-class SubmitResult:
-    """What became of a submit. `retry_after` is in seconds; `detail` holds no number, credential or text."""
-
-    attempt_id: str
-    outcome: Outcome
-    provider_reference: str | None = None
-    refusal: Refusal | None = None
-    disposition: Disposition | None = None
-    retry_after: float | None = None
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RawEvent:
-    """A callback as it came in. `path` is what the provider appended to our URL after the token."""
-
-    method: str
-    path: str = field(repr=False)
-    query: str = field(repr=False)
-    content_type: str
-    body: bytes = field(repr=False)
-    authorization: str | None = field(repr=False)
-    received_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What an event says about an attempt, in our words.
-
-    `state` is RINGING, ANSWERED or ENDED; `disposition` and `hangup_cause` (Q.850) come with ENDED.
-    `at` is UTC, `duration` and `billsec` are seconds.
-    """
-
-    attempt_id: str
-    state: AttemptState
-    disposition: Disposition | None
-    hangup_cause: int | None
-    at: datetime
-    duration: float | None
-    billsec: float | None
-    cost: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRequest:
-    """A request in the provider's words: `path` is appended to the base URL, `json` or `content` the body."""
-
-    method: str
-    path: str = field(repr=False)
-    params: Mapping[str, str] | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    json: Any = field(default=None, repr=False)
-    content: bytes | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A provider's reply. `truncated`: the body was longer than `MAX_REPLY` and only its start is here."""
-
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-    truncated: bool = False
-
-    def json_object(self) -> dict[str, Any] | None:
-        """The body as a JSON object, or None when it is anything else."""
-        return _json_object(self.body)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How an adapter reads a reply; see `SubmitResult` for the fields."""
-
-    outcome: Outcome
-    provider_reference: str | None = None
-    refusal: Refusal | None = None
-    disposition: Disposition | None = None
-    retry_after: float | None = None
-    detail: str = ""
 
 
 class Adapter(ABC):
@@ -370,30 +207,6 @@ async def check(client: Client, adapter: Adapter, *, timeout: float = 10.0) -> s
     return adapter.read_check(reply)
 
 
-def adapter_kinds() -> list[str]:
-    """The kinds of provider that there is an adapter for, sorted."""
-    return sorted(KINDS)
-
-
-@cache
-def adapter_class(kind: str) -> type[Adapter]:
-    """The adapter of a kind. Raises ProviderSettingError for an unknown kind."""
-    where = KINDS.get(kind)
-    if where is None:
-        raise ProviderSettingError(f"There is no provider kind {kind!r}; choose one of {', '.join(KINDS)}.")
-    module, _, name = where.partition(":")
-    found: type[Adapter] = getattr(importlib.import_module(module), name)
-    return found
-
-
-def make_adapter(config: ProviderConfig) -> Adapter:
-    """The adapter of a configured provider.
-
-    Raises ProviderSettingError, one sentence: unknown kind, unusable base URL, missing or unknown setting.
-    """
-    return adapter_class(config.kind)(config)
-
-
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """`Retry-After` in seconds from `now` (aware), from seconds or an HTTP date (RFC 9110, 10.2.3); None when
     absent or unreadable. Clamped to 1 s … 24 h: zero would hammer, years would silence a provider for good."""
@@ -417,78 +230,6 @@ def refusal_by_status(status: int) -> Refusal:
     """Whose fault a 4xx is when its body does not say: a missing resource or right is the account's or the
     base URL's, the rest is the request's. Statuses of `UNCLEAR` are no refusals; `read_status` sees them first."""
     return Refusal.PROVIDER if status in (401, 402, 403, 404, 405, 407, 410) else Refusal.BAD_REQUEST
-
-
-def digits(number: str) -> str:
-    """The digits of a number: E.164 without the plus, as most providers want it."""
-    plain = number.removeprefix("+")
-    if plain.isascii() and plain.isdigit():
-        return plain
-    return "".join(c for c in number if c.isascii() and c.isdigit())
-
-
-def event_fields(raw: RawEvent) -> dict[str, str]:
-    """The parameters of a callback, wherever the provider put them: URL, form or JSON object. Never raises.
-
-    A field given twice counts once, the URL's first.
-    """
-    if not raw.body:
-        return _pairs(raw.query)
-    decoded = _json_object(raw.body)
-    if decoded is not None:
-        fields = {key: _plain(value) for key, value in decoded.items()}
-    else:
-        fields = _pairs(raw.body.decode("utf-8", "replace"))
-    fields.update(_pairs(raw.query))
-    return fields
-
-
-def checked_reference(value: str) -> str:
-    """`value` when it can be an attempt's id, else EventError: nonsense must not reach the tables."""
-    if not value:
-        raise EventError("the callback holds no reference")
-    if len(value) > 64 or not value.isascii() or not value.isprintable():
-        raise EventError("the callback's reference is not one of ours")
-    return value
-
-
-def seconds(value: str) -> float | None:
-    """A length in seconds, or None when it is not a number from 0 to a day."""
-    try:
-        length = float(value)
-    except ValueError:
-        return None
-    return length if 0 <= length <= 86400 else None
-
-
-def scrub(text: str, submission: Submission, secrets: Iterable[str]) -> str:
-    """`text` without the attempt's number, message and codes, without credentials, on one line, not too long.
-
-    Providers love to echo what they were sent, so what remains is what this attempt did not contain.
-    """
-    if not text:
-        return ""
-    text = " ".join(text.split())
-    hidden = {secret for secret in secrets if len(secret) >= 4}
-    for private in (submission.text, submission.media):
-        if private:
-            hidden.update((private, " ".join(private.split())))
-            # A code may be echoed by itself.
-            words = re.findall(r"\w{3,}", private)
-            hidden.update(word for word in words if any(c.isdigit() for c in word))
-            # … or as it is spoken, one character at a time: `1, 9, 8, 7`.
-            spoken = re.findall(r"\b\w(?:, \w\b)+", private)
-            hidden.update(spoken)
-            hidden.update(run.replace(", ", "") for run in spoken)
-    for number in (submission.to, submission.caller_id):
-        if number:
-            hidden.update((number, digits(number)))
-    spellings = (str, quote, quote_plus, lambda word: json.dumps(word)[1:-1])
-    forms = {spell(word) for word in hidden if word for spell in spellings}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "[…]")
-    text = re.sub(r"\+?\d[\d\s().-]{5,}\d", "[…]", text)  # any other number that looks like a phone's
-    return text[:MAX_DETAIL]
 
 
 def _checked_base_url(config: ProviderConfig, default: str) -> str:
@@ -591,29 +332,3 @@ def _result(
         retry_after=verdict.retry_after,
         detail=scrub(verdict.detail, submission, secrets),
     )
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        decoded = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return decoded if isinstance(decoded, dict) else None
-
-
-def _pairs(encoded: str) -> dict[str, str]:
-    if "%" not in encoded and "+" not in encoded and encoded.count("&") < MAX_FIELDS:
-        # As below, in a third of the time: nothing is to be decoded.
-        plain = [part.partition("=") for part in encoded.split("&") if part]
-        return {name: value for name, _, value in reversed(plain)}
-    try:
-        pairs = parse_qsl(encoded, keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError:
-        return {}
-    return dict(reversed(pairs))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(value)

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import (
-    Adapter,
+from dialer.providers.base import Adapter, refusal_by_status
+from dialer.providers.contract import (
     Capability,
     EventError,
     Fact,
@@ -28,12 +28,8 @@ from dialer.providers.base import (
     Reply,
     Submission,
     Verdict,
-    checked_reference,
-    digits,
-    event_fields,
-    refusal_by_status,
-    seconds,
 )
+from dialer.providers.reading import checked_reference, digits, event_fields, seconds
 
 
 def _words(text: str) -> frozenset[str]:

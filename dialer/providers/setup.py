@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dialer import ids
-from dialer.providers.base import ProviderConfig, ProviderSettingError, adapter_class, make_adapter
+from dialer.providers.contract import ProviderConfig, ProviderSettingError
+from dialer.providers.kinds import adapter_class, make_adapter
 from dialer.secrets import SecretBox, SecretError, new_webhook_token
 from dialer.store.tables import AnyRow
 

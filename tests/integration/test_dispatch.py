@@ -14,7 +14,7 @@ from world import NOON, World, in_threads, number, people, repeating, statements
 from dialer.calls.ledger import CONTRADICTED
 from dialer.db import writing
 from dialer.lifecycle import AttemptState, CallState
-from dialer.providers.base import Outcome, Refusal, SubmitResult
+from dialer.providers.contract import Outcome, Refusal, SubmitResult
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
 from workers.claim import claim

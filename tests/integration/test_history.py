@@ -10,7 +10,7 @@ from world import World, people, repeating
 
 from dialer.db import reading, writing
 from dialer.lifecycle import CallState
-from dialer.providers.base import Outcome
+from dialer.providers.contract import Outcome
 from dialer.store import calls, history
 from dialer.store import tables as t
 from dialer.store.calls import CallMove

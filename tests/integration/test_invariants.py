@@ -24,7 +24,7 @@ from world import ALWAYS, ENDINGS, World, number, repeating
 
 from dialer.db import make_engine
 from dialer.errors import Conflict
-from dialer.providers.base import Outcome, Refusal
+from dialer.providers.contract import Outcome, Refusal
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
 

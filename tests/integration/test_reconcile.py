@@ -13,7 +13,7 @@ from world import World, in_threads, people, repeating
 
 from dialer.db import writing
 from dialer.lifecycle import AttemptState, CallState
-from dialer.providers.base import Outcome
+from dialer.providers.contract import Outcome
 from dialer.store import tables as t
 from workers.claim import LEASE
 from workers.reconcile import LATER

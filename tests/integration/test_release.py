@@ -19,7 +19,7 @@ from dialer.campaigns.release import VisitError
 from dialer.db import reading, writing
 from dialer.lifecycle import CallState, CampaignState
 from dialer.pace.limiter import Pace, Stage
-from dialer.providers.base import Outcome
+from dialer.providers.contract import Outcome
 from dialer.store import calls, contacts, imports
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact

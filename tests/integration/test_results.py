@@ -15,7 +15,7 @@ from world import ENDINGS, NOON, World, in_threads, people, repeating, statement
 
 from dialer.db import writing
 from dialer.lifecycle import AttemptState, CallState
-from dialer.providers.base import Outcome, Refusal
+from dialer.providers.contract import Outcome, Refusal
 from dialer.store import tables as t
 from workers import results
 from workers.results import consume

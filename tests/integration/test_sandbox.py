@@ -25,17 +25,9 @@ from starlette.routing import Route
 
 from dialer.http import make_client
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import (
-    Adapter,
-    Outcome,
-    ProviderConfig,
-    ProviderError,
-    RawEvent,
-    Submission,
-    check,
-    make_adapter,
-    submit,
-)
+from dialer.providers.base import Adapter, check, submit
+from dialer.providers.contract import Outcome, ProviderConfig, ProviderError, RawEvent, Submission
+from dialer.providers.kinds import make_adapter
 from dialer.sandbox import make_app, make_server
 from dialer.sandbox.outcomes import FATES, table
 

@@ -16,7 +16,7 @@ from world import NOON, World, people, repeating
 from dialer.campaigns.release import visit_next
 from dialer.db import looking, writing
 from dialer.pace.limiter import Pace, Stage
-from dialer.providers.base import Outcome
+from dialer.providers.contract import Outcome
 from dialer.store import due
 from dialer.store import tables as t
 from workers import scheduler as module

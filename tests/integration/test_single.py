@@ -17,7 +17,7 @@ from dialer.db import writing
 from dialer.errors import Conflict, FieldError, NotFound
 from dialer.lifecycle import CallState
 from dialer.pace.limiter import Pace, Stage
-from dialer.providers.base import Outcome, Refusal
+from dialer.providers.contract import Outcome, Refusal
 from dialer.store import tables as t
 from dialer.store.tables import StaleStateError
 from workers.scheduler import RING_AGAIN, Scheduler

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from world import World, people, repeating
 
 from dialer.db import writing
-from dialer.providers.base import Outcome
+from dialer.providers.contract import Outcome
 from dialer.store import events
 from workers import reconcile, results
 

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from dialer.http import Client, Trace, make_client, make_request, new_loop
-from dialer.providers.base import (
-    MAX_REPLY,
+from dialer.providers.base import MAX_REPLY, check, submit
+from dialer.providers.contract import (
     Outcome,
     ProviderConfig,
     ProviderError,
@@ -36,8 +36,6 @@ from dialer.providers.base import (
     Submission,
     SubmitResult,
     Verdict,
-    check,
-    submit,
 )
 from dialer.providers.mitto import MittoAdapter
 

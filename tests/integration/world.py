@@ -34,7 +34,7 @@ from dialer.lifecycle import (
     CampaignState,
 )
 from dialer.pace.limiter import Limiter
-from dialer.providers.base import Outcome, SubmitResult
+from dialer.providers.contract import Outcome, SubmitResult
 from dialer.secrets import SecretBox
 from dialer.store import announce_templates, campaigns, contacts, dnd, events, singles
 from dialer.store import tables as t

@@ -22,7 +22,7 @@ from dialer.cli import app
 from dialer.cli.processes import checked_queues
 from dialer.lifecycle import AttemptState, CallKind, CallState, CampaignState, DialStatus, Disposition
 from dialer.models import EventState, ImportState, metadata
-from dialer.providers.base import adapter_kinds
+from dialer.providers.kinds import adapter_kinds
 from dialer.settings import PREFIX, SECRETS_DIR, Settings
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dialer.providers.base import MAX_FIELDS, RawEvent, event_fields
+from dialer.providers.contract import RawEvent
+from dialer.providers.reading import MAX_FIELDS, event_fields
 
 
 def fields_of(query: str = "", body: bytes = b"") -> dict[str, str]:

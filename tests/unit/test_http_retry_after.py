@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialer.providers.base import Submission, parse_retry_after, scrub
+from dialer.providers.base import parse_retry_after
+from dialer.providers.contract import Submission
+from dialer.providers.redact import scrub
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 

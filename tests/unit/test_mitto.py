@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import (
-    Adapter,
+from dialer.providers.base import Adapter
+from dialer.providers.contract import (
     EventError,
     Outcome,
     ProviderConfig,
@@ -24,9 +24,8 @@ from dialer.providers.base import (
     RefusedError,
     Reply,
     Submission,
-    adapter_kinds,
-    make_adapter,
 )
+from dialer.providers.kinds import adapter_kinds, make_adapter
 from dialer.providers.mitto import (
     END_ERRORS,
     GENDERS,

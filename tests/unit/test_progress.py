@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dialer.calls.progress import PRECEDENCE, Standing, advance
 from dialer.lifecycle import ATTEMPT_FINAL, ATTEMPT_TRANSITIONS, AttemptState, Disposition
-from dialer.providers.base import Fact
+from dialer.providers.contract import Fact
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SUBMITTING = Standing(AttemptState.SUBMITTING)

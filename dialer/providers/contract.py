@@ -1,0 +1,187 @@
+"""The words in which we speak with providers: what is asked of an adapter, what it answers, what can go wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from dialer.lifecycle import AttemptState, Disposition
+
+
+class Capability(StrEnum):
+    """What a provider can do for us."""
+
+    ANNOUNCE_TEXT = "ANNOUNCE_TEXT"  # speak a text
+    ANNOUNCE_FILE = "ANNOUNCE_FILE"  # play a recorded file
+    VOICE_OTP = "VOICE_OTP"  # speak a one-time password
+    FLASH_OTP = "FLASH_OTP"  # the code is the end of the calling number
+    SMS_OTP = "SMS_OTP"  # send a one-time password as a text message
+    CLICK_TO_CALL = "CLICK_TO_CALL"  # connect two people
+    IVR = "IVR"  # ask for keys and act on them
+
+
+class Outcome(StrEnum):
+    """What became of a submit."""
+
+    PLACED = "PLACED"  # the provider took the attempt
+    NOT_SENT = "NOT_SENT"  # provably nothing reached the provider: may be sent again
+    NOT_PROCESSED = "NOT_PROCESSED"  # the provider documents that it did nothing (429): may be sent again
+    REFUSED = "REFUSED"  # the provider said no, or the attempt cannot be put into its words
+    UNKNOWN = "UNKNOWN"  # sent without a definite answer: it may be ringing, never send it again
+
+
+class Refusal(StrEnum):
+    """Whose fault a refusal is, and so what helps."""
+
+    BAD_NUMBER = "BAD_NUMBER"  # the callee's number: ends the call as INVALID_NUMBER
+    BAD_REQUEST = "BAD_REQUEST"  # this call's data: the same call would be refused again
+    PROVIDER = "PROVIDER"  # the account (no funds, bad credentials, forbidden): pause and flag the provider
+
+
+class ProviderError(Exception):
+    """Something about a provider is wrong; the message is one sentence without numbers or credentials."""
+
+
+class ProviderSettingError(ProviderError):
+    """A provider is configured in a way that cannot work."""
+
+
+class RefusedError(ProviderError):
+    """Raised by `build_request` for an attempt this provider cannot make; nothing was sent."""
+
+    def __init__(self, refusal: Refusal, sentence: str) -> None:
+        super().__init__(sentence)
+        self.refusal = refusal
+
+
+class EventError(ProviderError):
+    """A callback that cannot be understood; the message says why, for the event's row."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """A configured provider. `settings` are its decrypted credential keys and never show in a repr."""
+
+    id: str
+    name: str
+    kind: str
+    base_url: str
+    settings: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One attempt to be placed, in our words.
+
+    `to` is E.164 with the plus. Exactly one of `text` and `media` (name of a recorded file) is set.
+    `language`, `voice`, `volume`, `rate` and `pitch` are in the words of `cpaas-campaign-api.md`
+    (create_campaign).
+    """
+
+    attempt_id: str
+    to: str = field(repr=False)
+    caller_id: str = field(repr=False)
+    text: str | None = field(repr=False)
+    media: str | None = field(repr=False)
+    repeat_count: int = 1
+    language: str = "en-US"
+    voice: str = "Joanna"
+    volume: str = "medium"
+    rate: str = "medium"
+    pitch: str = "medium"
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitResult:
+    """What became of a submit. `retry_after` is in seconds; `detail` holds no number, credential or text."""
+
+    attempt_id: str
+    outcome: Outcome
+    provider_reference: str | None = None
+    refusal: Refusal | None = None
+    disposition: Disposition | None = None
+    retry_after: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RawEvent:
+    """A callback as it came in. `path` is what the provider appended to our URL after the token."""
+
+    method: str
+    path: str = field(repr=False)
+    query: str = field(repr=False)
+    content_type: str
+    body: bytes = field(repr=False)
+    authorization: str | None = field(repr=False)
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What an event says about an attempt, in our words.
+
+    `state` is RINGING, ANSWERED or ENDED; `disposition` and `hangup_cause` (Q.850) come with ENDED.
+    `at` is UTC, `duration` and `billsec` are seconds.
+    """
+
+    attempt_id: str
+    state: AttemptState
+    disposition: Disposition | None
+    hangup_cause: int | None
+    at: datetime
+    duration: float | None
+    billsec: float | None
+    cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRequest:
+    """A request in the provider's words: `path` is appended to the base URL, `json` or `content` the body."""
+
+    method: str
+    path: str = field(repr=False)
+    params: Mapping[str, str] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    json: Any = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A provider's reply. `truncated`: the body was longer than `MAX_REPLY` and only its start is here."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    truncated: bool = False
+
+    def json_object(self) -> dict[str, Any] | None:
+        """The body as a JSON object, or None when it is anything else."""
+        return json_object(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an adapter reads a reply; see `SubmitResult` for the fields."""
+
+    outcome: Outcome
+    provider_reference: str | None = None
+    refusal: Refusal | None = None
+    disposition: Disposition | None = None
+    retry_after: float | None = None
+    detail: str = ""
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The body as a JSON object, or None when it is anything else. Never raises."""
+    try:
+        decoded = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return decoded if isinstance(decoded, dict) else None
