@@ -77,7 +77,7 @@ class _Door:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def pass_through(self) -> None:
-        """Wait for one's turn; the door is taken until the loop's next turn."""
+        """Wait for one's turn; the door is taken until the loop has written what is written now."""
         loop = asyncio.get_running_loop()
         if not self._is_free:
             turn = loop.create_future()
@@ -89,15 +89,24 @@ class _Door:
                     self._next()
                 raise
         self._is_free = False
+        # aiohttp may write in the loop's next turn, which ends with what is written in it leaving: who is woken in
+        # that turn comes after it, and who does not wait comes in a turn of its own.
         loop.call_soon(self._next)
 
     def _next(self) -> None:
+        if not self._wake_one():
+            asyncio.get_running_loop().call_soon(self._open)
+
+    def _open(self) -> None:
+        self._is_free = not self._wake_one()
+
+    def _wake_one(self) -> bool:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
-                return
-        self._is_free = True
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

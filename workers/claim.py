@@ -24,7 +24,7 @@ from dialer.campaigns.release import LOST_ZONE, paces_of, window_of
 from dialer.campaigns.template import Template, TemplateError
 from dialer.lifecycle import AttemptState, CallState, CampaignState
 from dialer.logs import get_logger, hide
-from dialer.pace.limiter import Limiter, Stage, slack
+from dialer.pace.limiter import Limiter, Stage, good_for, slack
 from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderConfig, ProviderError, Submission
 from dialer.providers.kinds import make_adapter
@@ -49,17 +49,19 @@ class Placement:
     call_id: str
     provider_id: str
     adapter: Adapter
-    #: Seconds of `moment()`: when its facts were read, and when its tokens were granted (None: it has no pace).
+    #: Seconds of `moment()`: when its facts were read, and until when its tokens are good (None: it has no pace).
     claimed_at: float
-    granted_at: float | None = None
+    use_by: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Calls of one pace that found no token, and the seconds after which it is worth asking again."""
+    """Calls of one pace that found no token, and the seconds after which there is one; `may_be_late`: the pace loses
+    nothing when they are asked for up to LOOK_EVERY later."""
 
     call_ids: tuple[str, ...]
     wait: float
+    may_be_late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +142,17 @@ def claim(
         provider = facts.providers[provider_id]
         is_single = campaign_id is None
         paces = paces_of(facts.campaigns.get(campaign_id or ""), facts.accounts[account_id], provider)
-        free = max(0, room(provider_id))
+        free = max(0, room(provider_id) - sum(one.provider_id == provider_id for one in placements))
         batch = prepared_calls[:free]
         crowded += [call.id for call, _, _ in prepared_calls[free:]]
         if not batch:
             continue
-        granted_at = moment() if paces else None
+        use_by = moment() + min(good_for(pace.calls_per_minute) for pace in paces) if paces else None
         grant = limiter.take(Stage.SEND, provider_id, paces, len(batch), ahead=is_single)
         for call, adapter, submission in batch[: grant.calls]:
             settle_at = now + adapters.settle_within(adapter)
             ledger.dial(call, _new_attempt(call, submission, now, settle_at))
-            placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at, granted_at))
+            placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at, use_by))
         left = [call for call, _, _ in batch[grant.calls :]]
         if grant.blocker == "hold":
             for call in left:
@@ -159,8 +161,8 @@ def claim(
             for place, call in enumerate(left, start=1):
                 ledger.wait(call, now + timedelta(seconds=grant.wait * place), "pace")
         elif left:
-            wait = max(grant.wait, min(LOOK_EVERY, slack(Stage.SEND, paces)))
-            refused.append(Refused(tuple(call.id for call in left), wait))
+            may_be_late = slack(Stage.SEND, paces) >= LOOK_EVERY
+            refused.append(Refused(tuple(call.id for call in left), grant.wait, may_be_late))
     ledger.write(connection)
     return Claim(tuple(placements), tuple(refused), tuple(crowded))
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import threading
 import time
 from collections import Counter
@@ -27,10 +28,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from dialer import http
 from dialer.db import AWAY, utc_now, writing
 from dialer.logs import get_logger
-from dialer.pace.limiter import JITTER, Limiter
+from dialer.pace.limiter import Limiter
 from dialer.providers.base import submit
 from dialer.providers.contract import Outcome, SubmitResult
-from workers.claim import AdapterCache, Claim, Placement, claim, moment
+from workers.claim import LOOK_EVERY, AdapterCache, Claim, Placement, claim, moment
 from workers.replies import backoff, write
 
 log = get_logger(__name__)
@@ -61,24 +62,24 @@ class Parking:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._is_open = True
+        self.is_open = True
         #: When to claim them, until when, and their ids.
         self._parked: list[tuple[float, float, tuple[str, ...]]] = []
 
     def add(self, call_ids: tuple[str, ...], at: float, give_up: float) -> None:
         """Park calls until `at`, or leave them to the next doorbell if that is after `give_up` (monotonic seconds)."""
         with self._changed:
-            if self._is_open and at < give_up:
+            if self.is_open and at < give_up:
                 heapq.heappush(self._parked, (at, give_up, call_ids))
                 self._changed.notify()
 
     def wait(self) -> tuple[list[str], float] | None:
         """All calls whose time has come, and until when they may wait on; None when it is closed."""
         with self._changed:
-            while self._is_open and not (self._parked and self._parked[0][0] <= time.monotonic()):
+            while self.is_open and not (self._parked and self._parked[0][0] <= time.monotonic()):
                 soonest = self._parked[0][0] - time.monotonic() if self._parked else None
                 self._changed.wait(soonest)
-            if not self._is_open:
+            if not self.is_open:
                 return None
             due = []
             while self._parked and self._parked[0][0] <= time.monotonic():
@@ -88,7 +89,7 @@ class Parking:
     def close(self) -> None:
         """Leave whatever is parked to the next doorbell."""
         with self._changed:
-            self._is_open = False
+            self.is_open = False
             self._parked.clear()
             self._changed.notify()
 
@@ -115,6 +116,7 @@ class Dispatcher:
         self._places = threading.Semaphore(self._all_places)
         self._in_flight_to: Counter[str] = Counter()
         self._counting = threading.Lock()
+        self._claiming = threading.Lock()
         self._held: dict[str, float] = {}
         self._strikes: dict[str, int] = {}
         # asyncio itself holds tasks only weakly.
@@ -141,7 +143,7 @@ class Dispatcher:
         pending = list(call_ids)
         placed = 0
         moved_at = time.monotonic()
-        while pending and time.monotonic() < give_up:
+        while pending and self._parking.is_open and time.monotonic() < give_up:
             free = self._reserve(len(pending), give_up)
             claim = Claim()
             try:
@@ -149,12 +151,13 @@ class Dispatcher:
                     claim = self._claim(pending[:free], single)
             finally:
                 self._give_back(free - len(claim.placements))
-            with self._counting:
-                self._in_flight_to.update(placement.provider_id for placement in claim.placements)
             self._send_all(claim.placements)
             placed += len(claim.placements)
             for refused in claim.refused:
-                self._parking.add(refused.call_ids, time.monotonic() + refused.wait, give_up)
+                at = time.monotonic() + refused.wait
+                if refused.may_be_late:  # in step with others, so that one claim serves all
+                    at = math.ceil(at / LOOK_EVERY) * LOOK_EVERY
+                self._parking.add(refused.call_ids, at, give_up)
             pending = [*claim.crowded, *pending[free:]]
             if claim.placements:
                 moved_at = time.monotonic()
@@ -180,9 +183,9 @@ class Dispatcher:
 
         Call when `place` is not called any more; parked calls are left to the next doorbell.
         """
+        until = time.monotonic() + timeout
         self._parking.close()
         self._parker.join(timeout)
-        until = time.monotonic() + timeout
         taken = 0
         for _ in range(self._all_places):
             if not self._places.acquire(timeout=max(0.0, until - time.monotonic())):
@@ -218,6 +221,14 @@ class Dispatcher:
             self._places.release(places)
 
     def _claim(self, call_ids: Sequence[str], single: bool) -> Claim:
+        # One at a time: what one takes of a provider's room the next one must know of.
+        with self._claiming:
+            claim = self._claim_alone(call_ids, single)
+            with self._counting:
+                self._in_flight_to.update(placement.provider_id for placement in claim.placements)
+        return claim
+
+    def _claim_alone(self, call_ids: Sequence[str], single: bool) -> Claim:
         with writing(self._engine) as connection:
             # Before anything is read that could be out of date when a frozen process wakes, and after the wait for
             # the database's turn, which may be long.
@@ -283,9 +294,8 @@ class Dispatcher:
 
     def _why_not(self, placement: Placement) -> SubmitResult | None:
         attempt_id = placement.submission.attempt_id
-        now, granted_at = moment(), placement.granted_at
-        # I6's burst leaves a token this much time to be used.
-        if now - placement.claimed_at > FRESH or (granted_at is not None and now - granted_at > JITTER):
+        now, use_by = moment(), placement.use_by
+        if now - placement.claimed_at > FRESH or (use_by is not None and now > use_by):
             return SubmitResult(
                 attempt_id, Outcome.NOT_SENT, retry_after=0.0, detail="given back: claimed too long ago"
             )

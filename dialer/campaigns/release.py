@@ -39,6 +39,8 @@ SOON = timedelta(seconds=0.1)
 #: … when its pace let no more go: the buckets hold what comes meanwhile, and a visit costs much the same for one call
 #: as for a hundred.
 PACED = timedelta(seconds=0.5)
+#: … but not in this very tick.
+A_BIT = timedelta(milliseconds=1)
 #: … when it only waits for calls in progress.
 LATER = timedelta(seconds=0.5)
 #: Places that become free within this are kept for single calls that wait.
@@ -150,10 +152,10 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
     if account is None or not account.enabled:
         campaigns.update(connection, campaign.id, wake_at=now + STUCK, served_at=now)
         return Visit(campaign.id)
-    want = min(BATCH, _room(connection, campaign, account, now))
+    want, ask_again = _room(connection, campaign, account, now)
     if want <= 0:
         # It had its turn: many such campaigns must not come before all others again and again.
-        campaigns.update(connection, campaign.id, wake_at=now + SOON, served_at=now)
+        campaigns.update(connection, campaign.id, wake_at=ask_again, served_at=now)
         return Visit(campaign.id)
     route = _route(connection, limiter, campaign, account, want, now)
     if isinstance(route, NoRoute):
@@ -189,18 +191,21 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
     return Visit(campaign.id, released)
 
 
-def _room(connection: Connection, campaign: AnyRow, account: AnyRow, now: datetime) -> int:
-    """How many more calls the campaign may have released, by its stock and its own and its account's limits."""
+def _room(connection: Connection, campaign: AnyRow, account: AnyRow, now: datetime) -> tuple[int, datetime]:
+    """How many more calls the campaign may have released, by its stock and its own and its account's limits, up to
+    BATCH; and when to ask again if that is none."""
     stock = _stock(campaign, account)
     room = stock - calls.count_released(connection, campaign.id)
     if stock == STOCK and room < BATCH // 2:
-        return 0  # there is plenty; a whole batch costs little more than a few calls
+        return 0, now + SOON  # there is plenty; a whole batch costs little more than a few calls
+    if room <= 0:
+        return 0, next_tick(now + A_BIT, PACED)
     if campaign.max_concurrent is not None:
         room = min(room, campaign.max_concurrent - calls.occupancy(connection, "campaign_id", campaign.id))
     if account.max_concurrent is not None and room > 0:
         accounts.lock(connection, account.id)
         room = min(room, account.max_concurrent - _occupied(connection, "account_id", account.id, now))
-    return room
+    return min(BATCH, room), now + SOON
 
 
 def _occupied(connection: Connection, column: str, value: str, now: datetime) -> int:
@@ -235,8 +240,9 @@ def _route(
         grant = limiter.look(Stage.RELEASE, provider.id, paces_of(campaign, account, provider), room)
         if grant.calls:
             sharing = _sharing(connection, account, provider, now)
-            tick = SOON if sharing > 1 else PACED if grant.blocker else None
-            return Route(provider, max(1, grant.calls // sharing), tick)
+            part = _part(limiter, account, provider, sharing) if sharing > 1 else grant.calls
+            tick = SOON if part < grant.calls else PACED if grant.blocker else None
+            return Route(provider, min(grant.calls, part), tick)
         kept_by_others = kept_by_others or grant.blocker in SHARED
         ask_again = min(ask_again, now + timedelta(seconds=grant.wait))
     return NoRoute(next_tick(ask_again, SOON), kept_by_others)
@@ -250,6 +256,14 @@ def _sharing(connection: Connection, account: AnyRow, provider: AnyRow, now: dat
     of_account = None if everybody else account.id
     due = campaigns.count_due(connection, now, BATCH, provider_id=provider.id, account_id=of_account)
     return max(1, due)
+
+
+def _part(limiter: Limiter, account: AnyRow, provider: AnyRow, sharing: int) -> int:
+    """What one of so many campaigns may take of the tokens that they share."""
+    shared = limiter.look(
+        Stage.RELEASE, provider.id, paces_of(None, account, provider), calls=BATCH * sharing
+    )
+    return max(1, shared.calls // sharing)
 
 
 def next_tick(at: datetime, tick: timedelta) -> datetime:
@@ -427,7 +441,7 @@ def _wake_at(
 ) -> datetime:
     """When to look at the campaign again."""
     if grant.blocker or (progress and tick is not None):
-        return next_tick(now + timedelta(seconds=max(grant.wait, 0.001)), tick or SOON)
+        return next_tick(now + max(timedelta(seconds=grant.wait), A_BIT), tick or SOON)
     if progress:
         # At an unlimited pace at once, behind every other campaign that is due.
         return now + SOON if exhausted else now

@@ -28,8 +28,6 @@ from redis import Redis
 #: A 429 halves the pace down to this; every SLOWDOWN_STEP seconds a twentieth of the pace comes back.
 SLOWEST_FACTOR = 0.05
 SLOWDOWN_STEP = 3.0
-#: Seconds from a grant to the first byte of its request, at most: whoever is later gives the call back.
-JITTER = 0.5
 #: Calls: the bound is to be kept in spite of what is rounded.
 A_LITTLE = 0.01
 #: Longest wait that is told to the caller, in seconds: rates change while running.
@@ -67,20 +65,28 @@ class Grant:
 
 
 def burst(stage: Stage, calls_per_minute: int, *, ahead: bool = False) -> float:
-    """How many calls may leave at once: two seconds' worth released, at least two; sent as many as keep any 60 seconds
-    within I6; of what is sent a fifth only by those who go ahead.
+    """How many calls may leave at once: two seconds' worth released; sent as many as keep any 60 seconds within I6; of
+    what is sent a fifth only by those who go ahead.
 
     Half a call means that the next one may go so much before its time: else a slow pace, whose bucket holds one call,
     would lose whatever each call is late.
     """
     if stage is Stage.RELEASE:
-        return max(2, calls_per_minute // 30)
-    # I6 allows a second's worth more than the pace, at least one call. A grant is used within JITTER, so what leaves
-    # in 60 seconds was granted in 60 + JITTER: at most the pace for so long, and this burst.
+        return calls_per_minute // 30 if calls_per_minute >= 60 else 1.5
+    # I6 allows a second's worth more than the pace, at least one call. A grant is used while it is good, so what
+    # leaves in 60 seconds was granted in that much longer: at most the pace for so long, and this burst.
     allowed = max(1, calls_per_minute // 60)
-    most = allowed + 1 - calls_per_minute * JITTER / 60 - A_LITTLE
+    most = allowed + 1 - calls_per_minute * good_for(calls_per_minute) / 60 - A_LITTLE
     whole = math.floor(most) if most >= 2 else max(1.0, min(most, 1.5))
     return whole if ahead else whole - math.floor(whole) // 5
+
+
+def good_for(calls_per_minute: int) -> float:
+    """Seconds from a grant to the first byte of its request, at most: whoever is later gives the call back.
+
+    Half a second, and half of that where I6 leaves so little that no call could be a little late.
+    """
+    return 0.25 if 60 <= calls_per_minute < 120 else 0.5
 
 
 def slack(stage: Stage, paces: Sequence[Pace]) -> float:

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from running import Running, until
 from sqlalchemy import Engine
-from world import World, number, people, repeating
+from world import World, in_threads, number, people, repeating
 
 from dialer.db import reading, utc_now
 from dialer.embedded import EmbeddedServer
@@ -248,7 +248,7 @@ def test_calls_that_wait_for_the_pace_hold_up_nobody_and_go_when_it_lets_them(
     with Running(world, tmp_path, workers=1) as running:
         for one in running.schedulers:
             one.stopping.set()
-        slow = world.campaign(world.contact_list(people(2)), calls_per_minute=30)
+        slow = world.campaign(world.contact_list(people(2)), calls_per_minute=90)
         two = world.release()
         dispatcher = running.dispatchers[0]
         assert dispatcher.place(two) == 1
@@ -261,7 +261,7 @@ def test_calls_that_wait_for_the_pace_hold_up_nobody_and_go_when_it_lets_them(
 
 
 def test_a_process_that_ends_leaves_calls_that_wait_for_the_pace_to_the_others(world: World) -> None:
-    campaign = world.campaign(world.contact_list(people(2)), calls_per_minute=30)
+    campaign = world.campaign(world.contact_list(people(2)), calls_per_minute=90)
     dispatcher = Dispatcher(
         world.engine, Limiter(world.redis), world.adapters, in_flight=4, clock=world.clock
     )
@@ -297,6 +297,22 @@ def test_a_provider_that_hangs_leaves_places_for_the_others(world: World, tmp_pa
             assert dispatcher.place(to_healthy) == 3
             until(lambda: len(running.log()) == 3)
             assert world.states(healthy)["RELEASED"] == 0
+            hanging.close()
+        finally:
+            dispatcher.close()
+
+
+def test_two_claims_at_once_leave_a_provider_that_hangs_no_more_than_its_places(world: World) -> None:
+    with silent_server() as hanging:
+        world.set_provider(base_url=f"http://127.0.0.1:{hanging.getsockname()[1]}")
+        world.campaign(world.contact_list(people(12)))
+        released = world.release()
+        dispatcher = Dispatcher(
+            world.engine, Limiter(world.redis), world.adapters, in_flight=8, clock=world.clock
+        )
+        try:
+            in_threads(lambda: dispatcher.place(released[:6]), lambda: dispatcher.place(released[6:]))
+            assert len(world.rows(t.attempt)) == 8
             hanging.close()
         finally:
             dispatcher.close()
@@ -347,7 +363,7 @@ def test_a_token_that_was_not_used_at_once_is_given_back_and_an_unpaced_call_goe
             dataclasses.replace(
                 one,
                 claimed_at=one.claimed_at - 0.6,
-                granted_at=None if one.granted_at is None else one.granted_at - 0.6,
+                use_by=None if one.use_by is None else one.use_by - 0.6,
             )
             for one in world.claim(world.release()).placements
         ]

@@ -188,6 +188,15 @@ def test_two_campaigns_without_a_pace_of_their_own_share_their_provider_evenly(w
     assert 0.45 <= share <= 0.55, served
 
 
+def test_campaigns_whose_provider_has_enough_for_all_reach_each_its_own_pace(world: World) -> None:
+    world.set_provider(calls_per_minute=60 * 100)
+    for one in range(4):
+        world.campaign(world.contact_list(people(40, start=1000 * one)), calls_per_minute=600)
+    visits = [visit_next(world.engine, world.limiter, world.clock) for _ in range(8)]  # begun, and released
+    assert [len(visit.released) for visit in visits if visit is not None and visit.released] == [20] * 4
+    assert visit_next(world.engine, world.limiter, world.clock) is None, "each waits for its own pace"
+
+
 def test_campaigns_with_a_pace_and_without_share_their_provider(world: World) -> None:
     world.set_provider(calls_per_minute=60 * 100)
     slow = world.campaign(world.contact_list(people(100)), calls_per_minute=60 * 20)

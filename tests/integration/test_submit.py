@@ -791,6 +791,35 @@ def test_a_request_is_looked_at_when_those_before_it_have_left() -> None:
         server.shutdown()
 
 
+def test_who_comes_without_waiting_is_looked_at_when_those_before_it_have_left_too() -> None:
+    async def story() -> list[bool]:
+        left: list[bool] = []
+        tasks: list[asyncio.Task[SubmitResult]] = []
+
+        async with client_of(50) as client:
+            target = adapter(f"http://127.0.0.1:{server.server_port}")
+
+            def second() -> bool:
+                left.append(server.has(came + 1))
+                return True
+
+            def first() -> bool:
+                trace = Trace(may_send=second)
+                tasks.append(asyncio.create_task(submit(client, target, CALL, timeout=30, trace=trace)))
+                return True
+
+            await asyncio.gather(*(submit(client, target, CALL, timeout=5) for _ in range(4)))
+            came = server.came
+            await submit(client, target, CALL, timeout=30, trace=Trace(may_send=first))
+            await asyncio.gather(*tasks)
+        return left
+
+    with CountingServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert run(story()) == [True]
+        server.shutdown()
+
+
 def test_a_request_that_is_cancelled_while_it_waits_for_its_turn_holds_up_nobody() -> None:
     async def story() -> list[Outcome]:
         async with serving(replying(said("ok"))) as server, client_of(50) as client:
