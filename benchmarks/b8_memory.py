@@ -28,7 +28,7 @@ MOST = 450
 WARM_UP = 2_000
 TABLES = ("call", "attempt", "cdr", "event", "history")
 #: The supervisor, API, scheduler, Flower, three workers with two, one and two processes; an embedded server besides.
-PROCESSES = 12
+PROCESSES = 11
 MB = 2**20
 
 
