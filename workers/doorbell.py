@@ -28,12 +28,14 @@ class Doorbell:
     def place_calls(self, ids: Sequence[str]) -> None:
         """Have a worker place these released calls of a campaign."""
         for start in range(0, len(ids), CALLS_PER_RING):
-            self._ring("place_calls", "calls", [list(ids[start : start + CALLS_PER_RING])])
+            some = list(ids[start : start + CALLS_PER_RING])
+            self._ring("place_calls", "calls", [some], shown=_shown(some))
 
     def place_singles(self, ids: Sequence[str]) -> None:
         """Have a worker of the fast lane place these released single calls."""
         for start in range(0, len(ids), CALLS_PER_RING):
-            self._ring("place_calls", "otp", [list(ids[start : start + CALLS_PER_RING]), True])
+            some = list(ids[start : start + CALLS_PER_RING])
+            self._ring("place_calls", "otp", [some, True], shown=_shown(some))
 
     def consume_events(self) -> None:
         """Have a worker consume the events that are stored."""
@@ -43,11 +45,23 @@ class Doorbell:
         """Have a worker go on with an import."""
         self._ring("run_import", "upkeep", [import_id])
 
-    def _ring(self, name: str, queue: str, args: list[Any]) -> None:
+    def _ring(self, name: str, queue: str, args: list[Any], shown: str | None = None) -> None:
+        """`shown`: what Flower shows of the arguments."""
         try:
             self._app.send_task(
-                name, args=args, queue=queue, retry=False, ignore_result=True, confirm_timeout=CONFIRM_TIMEOUT
+                name,
+                args=args,
+                argsrepr=shown,
+                queue=queue,
+                retry=False,
+                ignore_result=True,
+                confirm_timeout=CONFIRM_TIMEOUT,
             )
         except (KombuError, RedisError, OSError) as error:
             # The row is committed; the scheduler rings again once the broker is back.
             log.warning("doorbell not rung", task=name, error=type(error).__name__)
+
+
+def _shown(ids: Sequence[str]) -> str:
+    """Enough to find them by: Flower keeps this of thousands of tasks."""
+    return f"({ids[0]} and {len(ids) - 1} more)" if len(ids) > 1 else f"({ids[0]})"
