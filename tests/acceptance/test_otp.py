@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -13,7 +15,7 @@ import sqlalchemy as sa
 from people_of_nobody import numbers
 from service import Service, wait_for
 
-from dialer.store.tables import call, message
+from dialer.store.tables import attempt, call, message
 
 OTP = "730519"
 #: Endings of numbers whose calls the sandbox has answered.
@@ -60,6 +62,43 @@ def test_a_password_is_spoken_and_told_of(service: Service) -> None:
         wait_for("its CDR", lambda one=request_id: statuses(service, one) or None)  # type: ignore[misc]
         assert statuses(service, request_id) == ["ANSWER"]
     assert service.rows(sa.select(message.c.text).where(message.c.text.is_not(None))) == []
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Takes a call at once, and says so only when it is let."""
+
+    came, may_answer = threading.Event(), threading.Event()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.came.set()
+        self.may_answer.wait(30)
+        body = b'{"status":"ok"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_worker_that_is_stopped_waits_for_the_answer_to_what_it_has_sent(service: Service) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        service.cli("provider", "update", "north", f"--base-url=http://127.0.0.1:{server.server_port}")
+        (number,) = numbers(1, endings=ANSWERED)
+        request_id = ask(service, number)
+        wait_for("it is sent", Slow.came.is_set)
+        worker = psutil.Process(service.report()["children"]["otp"])
+        worker.terminate()
+        with pytest.raises(psutil.TimeoutExpired):
+            worker.wait(3)
+        Slow.may_answer.set()
+        worker.wait(15)
+        (found,) = service.rows(sa.select(attempt.c.state).where(attempt.c.call_id == request_id))
+        assert found.state == "PLACED"
+        server.shutdown()
 
 
 def kill(service: Service, child: str) -> None:
