@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from io import BytesIO
 from json import dumps
 from types import SimpleNamespace
 from typing import Any
@@ -38,6 +39,8 @@ TIMEOUT = httpx.Timeout(connect=3.0, read=8.0, write=8.0, pool=5.0)
 KEEPALIVE = 4.0
 
 HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "dialer"}
+
+LARGE = 1 << 20  # bytes of a request's body
 
 JSON_HEADERS = {**HEADERS, "Content-Type": "application/json"}
 
@@ -138,7 +141,7 @@ class Client(httpx.AsyncClient):
             request.method,
             request.url,
             headers=request.headers,
-            data=request.content,
+            data=_payload(request.content),
             allow_redirects=False,
             auto_decompress=False,
             timeout=_client_timeout(limits.connect, limits.read, limits.pool),
@@ -149,6 +152,11 @@ class Client(httpx.AsyncClient):
         if not isinstance(self._wire.client, aiohttp.ClientSession):
             self._wire.client = self._wire.get_client()
         return self._wire.client
+
+
+def _payload(content: bytes | None) -> bytes | BytesIO | None:
+    """A large body is written piece by piece, as fast as it leaves, so that the wait for the reply begins after it."""
+    return content if content is None or len(content) <= LARGE else BytesIO(content)
 
 
 @lru_cache(maxsize=16)
