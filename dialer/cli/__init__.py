@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from dialer import __version__
-from dialer.cli import account, campaign, cdr, db, demo, doctor, imports, processes, provider, template, up
+from dialer.cli import (
+    account,
+    campaign,
+    cdr,
+    db,
+    demo,
+    doctor,
+    imports,
+    processes,
+    provider,
+    provider_call,
+    template,
+    up,
+)
 from dialer.cli.errors import Commands
 
 app = typer.Typer(
@@ -29,6 +42,7 @@ app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
 app.add_typer(db.app, name="db")
 app.add_typer(account.app, name="account")
+provider.app.command("call")(provider_call.call)
 app.add_typer(provider.app, name="provider")
 app.add_typer(template.app, name="template")
 app.add_typer(campaign.app, name="campaign")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -14,10 +14,16 @@ from dialer.cli.errors import CommandError
 from dialer.cli.output import Json, print_json, print_one, print_rows, remark
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from sqlalchemy import Connection, Engine
 
+    from dialer.http import Client
+    from dialer.providers.base import Adapter
     from dialer.secrets import SecretBox
     from dialer.store.tables import AnyRow
+
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Accounts at telephony companies.")
 
@@ -65,7 +71,7 @@ def add(
             kind=kind,
             base_url=base_url,
             settings=setup.read_settings(set_ or []),
-            box=_box(),
+            box=secret_box(),
             now=datetime.now(UTC),
             account_id=None if account is None else find_account(engine, account).id,
             priority=priority,
@@ -79,7 +85,7 @@ def add(
             raise CommandError(
                 f"There is a provider {name} already: `dialer provider update {name}` changes it."
             ) from None
-        print_one(_shown(_find(engine, name)), as_json=json)
+        print_one(_shown(find_provider(engine, name)), as_json=json)
     if not json:
         remark("Give the webhook_url to the provider: results of calls arrive there.")
 
@@ -107,7 +113,7 @@ def show(name: Name, json: Json = False) -> None:
     Of its settings only which are set, never their values.
     """
     with database() as engine:
-        print_one(_shown(_find(engine, name)), as_json=json)
+        print_one(_shown(find_provider(engine, name)), as_json=json)
 
 
 @app.command()
@@ -149,11 +155,11 @@ def update(
         with writing(engine) as connection:
             row = _get(connection, name)
             if settings or base_url is not None:
-                values |= setup.changed(row, base_url, settings, _box())
+                values |= setup.changed(row, base_url, settings, secret_box())
             if not values:
                 raise typer.BadParameter("say what to change: --set, --base-url, --priority …")
             providers.update(connection, row.id, **values)
-        print_one(_shown(_find(engine, name)), as_json=json)
+        print_one(_shown(find_provider(engine, name)), as_json=json)
 
 
 @app.command("test")
@@ -165,10 +171,10 @@ def try_out(name: Name, json: Json = False) -> None:
     from dialer.providers.contract import ProviderError
 
     with database() as engine:
-        row = _find(engine, name)
+        row = find_provider(engine, name)
     works = True
     try:
-        sentence = check_provider(row, _box())
+        sentence = check_provider(row, secret_box())
     except ProviderError as error:
         works, sentence = False, str(error)
     if json:
@@ -233,28 +239,34 @@ def rotate_webhook(name: Name, json: Json = False) -> None:
         with writing(engine) as connection:
             row = _get(connection, name)
             providers.update(connection, row.id, **setup.rotated(row, datetime.now(UTC)))
-        print_one(_shown(_find(engine, name)), as_json=json)
+        print_one(_shown(find_provider(engine, name)), as_json=json)
 
 
 def check_provider(row: AnyRow, box: SecretBox) -> str:
     """One sentence about the provider's account. Raises ProviderError when it does not work."""
+    from dialer.providers.base import check
+
+    return ask_provider(row, box, check)
+
+
+def ask_provider(row: AnyRow, box: SecretBox, ask: Callable[[Client, Adapter], Coroutine[Any, Any, T]]) -> T:
+    """What `ask` has got from the provider, with a client of its own. Raises ProviderError."""
     import asyncio
 
     from dialer.http import make_client
-    from dialer.providers.base import check
     from dialer.providers.kinds import make_adapter
     from dialer.providers.setup import open_config
 
     adapter = make_adapter(open_config(row, box))
 
-    async def ask() -> str:
+    async def run() -> T:
         client = make_client(1)
         try:
-            return await check(client, adapter)
+            return await ask(client, adapter)
         finally:
             await client.aclose()
 
-    return asyncio.run(ask())
+    return asyncio.run(run())
 
 
 def _change(name: str, **values: Any) -> None:
@@ -265,7 +277,8 @@ def _change(name: str, **values: Any) -> None:
         providers.update(connection, _get(connection, name).id, **values)
 
 
-def _find(engine: Engine, name: str) -> AnyRow:
+def find_provider(engine: Engine, name: str) -> AnyRow:
+    """The provider of this name."""
     from dialer.db import reading
 
     with reading(engine) as connection:
@@ -304,7 +317,7 @@ def _shown(row: AnyRow) -> dict[str, Any]:
 
     settings: dict[str, str] | str
     try:
-        settings = dict.fromkeys(sorted(_box().open(row.credentials)), "set")
+        settings = dict.fromkeys(sorted(secret_box().open(row.credentials)), "set")
     except SecretError:
         settings = "sealed with a key that DIALER_SECRET_KEY does not hold"
     return {
@@ -321,7 +334,8 @@ def _state(row: AnyRow) -> str:
     return "enabled" if row.paused_reason is None else "paused"
 
 
-def _box() -> SecretBox:
+def secret_box() -> SecretBox:
+    """What opens the providers' credentials."""
     from dialer.secrets import SecretBox
     from dialer.settings import get_settings
 

@@ -1,6 +1,7 @@
 """The recipe every provider follows, and the small contract an adapter fills in.
 
-`submit` sends one attempt to a provider and says what became of it; `check` asks whether the account works.
+`submit` sends one attempt to a provider and says what became of it; `check` asks whether the account works;
+`call_method` uses what else the provider documents.
 An `Adapter` only translates: our words into the provider's request, its reply and its callbacks into our
 words. Everything that can go wrong on the way is classified here, once (docs/providers.md has the table).
 """
@@ -11,11 +12,12 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -37,7 +39,8 @@ from dialer.providers.contract import (
     SubmitResult,
     Verdict,
 )
-from dialer.providers.redact import scrub
+from dialer.providers.methods import Method, Value, unknown_method
+from dialer.providers.redact import hide, scrub
 
 MAX_REPLY = 1 << 20  # bytes of a reply that are read
 RETRY_AFTER_LEAST, RETRY_AFTER_MOST = 1.0, 24 * 3600.0  # seconds
@@ -59,6 +62,7 @@ class Adapter(ABC):
     optional_settings: ClassVar[Mapping[str, str]]  # key -> one sentence
     capabilities: ClassVar[frozenset[Capability]]
     final_event_within: ClassVar[timedelta]  # an attempt without a final event after this is settled UNKNOWN
+    methods: ClassVar[Mapping[str, Method]] = {}  # what it documents beside calls
 
     def __init__(self, config: ProviderConfig) -> None:
         """Raises ProviderSettingError when the configuration cannot work."""
@@ -187,24 +191,35 @@ async def check(client: Client, adapter: Adapter, *, timeout: float = 10.0) -> s
     request = adapter.check_request()
     if request is None:
         return f"{name} has no request that could test it; its settings are complete."
-    trace = Trace()
-    try:
-        prepared = _prepare(adapter, request)
-        async with asyncio.timeout(timeout):
-            response = await client.exchange(prepared, trace)
-            try:
-                reply = await _read(response)
-            finally:
-                response.release()
-    except ProviderError:
-        raise
-    except Exception as error:  # noqa: BLE001 - transports raise more than they document
-        host = urlsplit(adapter.base_url).hostname
-        did = "did not answer" if trace.connected else "could not be reached"
-        raise ProviderError(
-            f"{name} {did} at {host} ({type(error).__name__}); check --base-url and the network."
-        ) from None
+    reply = await _ask(client, adapter, request, timeout)
     return adapter.read_check(reply)
+
+
+async def call_method(
+    client: Client,
+    adapter: Adapter,
+    name: str,
+    values: Mapping[str, Value],
+    *,
+    timeout: float,  # noqa: ASYNC109 - as of `submit`
+) -> Any:
+    """What the provider answers to its method `name`, JSON-able: one request, within `timeout` seconds, never sent
+    again. `values` are by parameter; a text is read by the parameter's type.
+
+    Raises ProviderError, a sentence without credentials: no such method or parameter, a value that is missing or
+    malformed (nothing was sent then), no answer, an error of the provider's, an answer that cannot be read.
+    """
+    method = adapter.methods.get(name)
+    if method is None:
+        raise unknown_method(adapter.kind, name, adapter.methods)
+    request = method.build(adapter, method.checked(values))
+    longest = method.longest or MAX_REPLY
+    reply = await _ask(client, adapter, request, timeout, longest=longest, changes=method.changes)
+    try:
+        return _read_result(adapter, method, reply, longest)
+    except ProviderError as error:
+        # What a provider says it may have been told.
+        raise ProviderError(hide(str(error), _secrets(adapter, request))) from None
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -279,6 +294,59 @@ def _prepare(adapter: Adapter, request: ProviderRequest) -> Request:
     return make_request(request.method, url, request.headers, json=request.json, content=request.content)
 
 
+async def _ask(
+    client: Client,
+    adapter: Adapter,
+    request: ProviderRequest,
+    timeout: float,  # noqa: ASYNC109 - as of `submit`
+    *,
+    longest: int = MAX_REPLY,
+    changes: bool = False,
+) -> Reply:
+    """The reply to a request that places no call. Raises ProviderError, a sentence, when none came."""
+    trace = Trace()
+    try:
+        prepared = _prepare(adapter, request)
+        async with asyncio.timeout(timeout):
+            response = await client.exchange(prepared, trace)
+            try:
+                return await _read(response, longest)
+            finally:
+                response.release()
+    except ProviderError:
+        raise
+    except Exception as error:  # noqa: BLE001 - transports raise more than they document
+        host = urlsplit(adapter.base_url).hostname
+        did = "did not answer" if trace.connected else "could not be reached"
+        mend = "; check --base-url and the network"
+        if changes and trace.sent:
+            mend = ", and whether it was done is not known: look before you do it again"
+        raise ProviderError(
+            f"{adapter.config.name} {did} at {host} ({type(error).__name__}){mend}."
+        ) from None
+
+
+def _read_result(adapter: Adapter, method: Method, reply: Reply, longest: int) -> Any:
+    name = adapter.config.name
+    if reply.status == 429:
+        wait = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
+        when = "later" if wait is None else f"in {wait:.0f} s"
+        raise ProviderError(f"{name} got too many requests (HTTP 429) and did nothing; try again {when}.")
+    if reply.truncated:
+        raise ProviderError(f"{name} answered {method.name} with more than {longest >> 20} MiB.")
+    try:
+        result = method.read(reply)
+        json.dumps(result, ensure_ascii=False, allow_nan=False).encode()  # it will be written as that
+        return result
+    except ProviderError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug of one method must not show the reply in a traceback
+        raise ProviderError(
+            f"{name} answered {method.name} with HTTP {reply.status} and what cannot be read "
+            f"({type(error).__name__})."
+        ) from None
+
+
 async def _judge(adapter: Adapter, response: aiohttp.ClientResponse) -> Verdict:
     by_status = adapter.read_status(Reply(response.status, response.headers, b""))
     if by_status is not None:
@@ -293,13 +361,13 @@ async def _judge(adapter: Adapter, response: aiohttp.ClientResponse) -> Verdict:
         return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status}: the reply could not be read ({name})")
 
 
-async def _read(response: aiohttp.ClientResponse) -> Reply:
+async def _read(response: aiohttp.ClientResponse, longest: int = MAX_REPLY) -> Reply:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > MAX_REPLY:
+        if len(body) > longest:
             break
-    return Reply(response.status, response.headers, bytes(body[:MAX_REPLY]), truncated=len(body) > MAX_REPLY)
+    return Reply(response.status, response.headers, bytes(body[:longest]), truncated=len(body) > longest)
 
 
 def _interrupted(error: Exception, trace: Trace) -> Verdict:
@@ -316,10 +384,6 @@ def _interrupted(error: Exception, trace: Trace) -> Verdict:
 def _result(
     adapter: Adapter, submission: Submission, verdict: Verdict, request: ProviderRequest | None = None
 ) -> SubmitResult:
-    secrets = list(adapter.settings.values())
-    if request is not None:
-        for value in request.headers.values():
-            secrets.extend([value, value.partition(" ")[2]])  # "Bearer …": the word is no secret, the rest is
     reference = verdict.provider_reference
     if verdict.outcome is Outcome.PLACED and not reference:
         reference = submission.attempt_id  # a provider that gives no reference of its own knows it by ours
@@ -330,5 +394,13 @@ def _result(
         refusal=verdict.refusal,
         disposition=verdict.disposition,
         retry_after=verdict.retry_after,
-        detail=scrub(verdict.detail, submission, secrets),
+        detail=scrub(verdict.detail, submission, _secrets(adapter, request)),
     )
+
+
+def _secrets(adapter: Adapter, request: ProviderRequest | None) -> list[str]:
+    secrets = list(adapter.settings.values())
+    if request is not None:
+        for value in request.headers.values():
+            secrets.extend([value, value.partition(" ")[2]])  # "Bearer …": the word is no secret, the rest is
+    return secrets

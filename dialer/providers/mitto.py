@@ -29,6 +29,7 @@ from dialer.providers.contract import (
     Submission,
     Verdict,
 )
+from dialer.providers.mitto_methods import METHODS, authorization
 from dialer.providers.reading import checked_reference, digits, event_fields, seconds
 
 
@@ -174,6 +175,7 @@ class MittoAdapter(Adapter):
     }
     capabilities = frozenset({Capability.ANNOUNCE_TEXT, Capability.ANNOUNCE_FILE, Capability.VOICE_OTP})
     final_event_within = timedelta(minutes=15)
+    methods = METHODS
 
     def build_request(self, submission: Submission) -> ProviderRequest:
         """See "Application activation"."""
@@ -191,7 +193,7 @@ class MittoAdapter(Adapter):
         }
         if submission.text:
             body.update(voice_settings(submission))
-        return ProviderRequest("POST", "apps/activate", headers=self._authorization(), json=body)
+        return ProviderRequest("POST", "apps/activate", headers=authorization(self.settings), json=body)
 
     def read_reply(self, reply: Reply) -> Verdict:
         """See "Response format"; the plain activation answers only a status, so our reference stands for theirs."""
@@ -252,7 +254,7 @@ class MittoAdapter(Adapter):
 
     def check_request(self) -> ProviderRequest:
         """See "Balance check"."""
-        return ProviderRequest("GET", "balance", headers=self._authorization())
+        return ProviderRequest("GET", "balance", headers=authorization(self.settings))
 
     def read_check(self, reply: Reply) -> str:
         """See "Balance check"; its example has no `status`, every other answer has one."""
@@ -269,11 +271,6 @@ class MittoAdapter(Adapter):
         raise ProviderError(
             f"Mitto answered {name} with HTTP {reply.status} and {shown}; check access_key and --base-url."
         )
-
-    def _authorization(self) -> dict[str, str]:
-        """See "Authorization"."""
-        key = self.settings["access_key"].strip().removeprefix("AccessKey").strip()
-        return {"X-Authorization": f"AccessKey {key}"}
 
     def _scenario_data(self, submission: Submission) -> str:
         repeat_variable = self.settings.get("repeat_variable")

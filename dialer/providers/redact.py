@@ -35,6 +35,15 @@ def scrub(text: str, submission: Submission, secrets: Iterable[str]) -> str:
     for number in (submission.to, submission.caller_id):
         if number:
             hidden.update((number, digits(number)))
+    return _hide(text, hidden)
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """`text` without credentials and telephone numbers, on one line, not too long."""
+    return _hide(" ".join(text.split()), {secret for secret in secrets if len(secret) >= 4})
+
+
+def _hide(text: str, hidden: set[str]) -> str:
     spellings = (str, quote, quote_plus, lambda word: json.dumps(word)[1:-1])
     forms = {spell(word) for word in hidden if word for spell in spellings}
     for form in sorted(forms, key=len, reverse=True):

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from dialer.sandbox.callbacks import Callback, Callbacks
 from dialer.sandbox.log import CallLog
+from dialer.sandbox.mitto_media import Library, RefusedError
 from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds, talk_seconds
 from dialer.sandbox.wire import Reset, Silence
 
@@ -75,12 +76,15 @@ class Mitto:
         self._callbacks = callbacks
         self._access_key = access_key
         self._held_once: set[str] = set()  # numbers that have had their 429
+        self._libraries: dict[str, Library] = {}  # by access key
 
     def routes(self) -> list[Route]:
         """Below the base URL."""
         return [
             Route("/apps/activate", self.activate, methods=["POST"]),
             Route("/balance", self.balance, methods=["GET"]),
+            Route("/media", self.media, methods=["GET", "POST"]),
+            Route("/media/{id}", self.media, methods=["GET", "POST", "PUT", "DELETE"]),
         ]
 
     async def activate(self, request: Request) -> Response:
@@ -99,6 +103,16 @@ class Mitto:
         if not self._knows(_access_key(request)):
             return _status("invalidAccessKeyError")
         return _json({"status": "ok", "personalAccountId": "0000000000", "balance": "100.0"})
+
+    async def media(self, request: Request) -> Response:
+        """Everything below `media`."""
+        key = _access_key(request)
+        if not self._knows(key):
+            return _status("invalidAccessKeyError")
+        try:
+            return await self._libraries.setdefault(key, Library()).answer(request)
+        except RefusedError as error:
+            return _status(error.status)
 
     async def _place(self, order: dict[str, Any], key: str) -> Response:
         reference, to = order["reference"], order["destAddr"]

@@ -1,0 +1,168 @@
+"""What a provider documents beside calls, as methods with typed parameters: its account, its media library, ….
+
+A `Method` is data and two pure functions; `call_method` (in `base`) sends its request. Whatever rings somebody is no
+method: that is `submit`'s, behind the DND lists, the calling window and the caps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from dialer.providers.contract import ProviderError, ProviderRequest, Reply
+
+MAX_FILE = 64 << 20  # bytes of a file that is sent or fetched
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be sent; `name` is what it is called, without folders."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+Value = str | int | bool | File
+Values = Mapping[str, Any]  # by the parameter's name, each of the parameter's type
+
+#: How a value of each type is written on the command line.
+_WRITTEN: Mapping[type, str] = {str: "TEXT", int: "NUMBER", bool: "yes/no", File: "@FILE"}
+_YES, _NO = frozenset({"yes", "true", "1"}), frozenset({"no", "false", "0"})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a method; it `takes` a str, an int, a bool or a File."""
+
+    name: str
+    meaning: str  # a phrase
+    takes: type[Value] = str
+    needed: bool = False
+
+    def __str__(self) -> str:
+        """As it is written on the command line: `id=NUMBER`, and in brackets what may be left out."""
+        written = f"{self.name}={_WRITTEN[self.takes]}"
+        return written if self.needed else f"[{written}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One documented method of a provider.
+
+    `build` is given the adapter and checked values: what is not needed and was not given is not among them. `read`
+    gives something that can be written as JSON, or raises ProviderError, a sentence without credentials, for every
+    documented error and for anything that it cannot read.
+    """
+
+    name: str
+    section: str  # of the provider's document
+    sentence: str
+    build: Callable[[Any, Values], ProviderRequest] = field(repr=False)
+    read: Callable[[Reply], Any] = field(repr=False)
+    parameters: tuple[Parameter, ...] = ()
+    changes: bool = False  # whether it changes something at the provider
+    longest: int | None = None  # bytes of a reply, when it may be longer than other replies
+
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter of this name, if there is one."""
+        return next((parameter for parameter in self.parameters if parameter.name == name), None)
+
+    def checked(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """The values by parameter, texts read by the parameter's type. Raises ProviderError, a sentence that names
+        the parameter at fault and never its value."""
+        for name in values:
+            if self.parameter(name) is None:
+                known = ", ".join(parameter.name for parameter in self.parameters)
+                raise ProviderError(
+                    f"{self.name} has no parameter {name!r}; {f'it knows {known}' if known else 'it takes none'}."
+                )
+        checked: dict[str, Value] = {}
+        for parameter in self.parameters:
+            if parameter.name in values:
+                checked[parameter.name] = self._read_value(parameter, values[parameter.name])
+            elif parameter.needed:
+                raise ProviderError(
+                    f"{self.name} needs {parameter.name}, {parameter.meaning}; it takes {self.usage()}."
+                )
+        return checked
+
+    def usage(self) -> str:
+        """Its parameters as they are written on the command line."""
+        return " ".join(map(str, self.parameters))
+
+    def _read_value(self, parameter: Parameter, value: Value) -> Value:
+        read: Value | None = value
+        if isinstance(value, str):
+            read = _READERS[parameter.takes](value)
+        if isinstance(read, File) and not _is_sendable(read):
+            read = None
+        if read is None or type(read) is not parameter.takes:
+            raise ProviderError(
+                f"{self.name} cannot use what is given as {parameter.name}, {parameter.meaning}: "
+                f"write {parameter.name}={_WRITTEN[parameter.takes]}{_LIMITS.get(parameter.takes, '')}."
+            )
+        return read
+
+
+def methods(*every: Method) -> dict[str, Method]:
+    """Methods by their names, for an adapter's class variable."""
+    return {method.name: method for method in every}
+
+
+def unknown_method(kind: str, name: str, known: Mapping[str, Method]) -> ProviderError:
+    """The sentence about a method that a kind of provider does not have."""
+    knows = f"it knows {', '.join(known)}" if known else "it has none beside calls"
+    return ProviderError(f"A provider of kind {kind} has no method {name!r}; {knows}.")
+
+
+def multipart(field_name: str, file: File) -> tuple[dict[str, str], bytes]:
+    """The header and the body of a `multipart/form-data` request with one file."""
+    request = httpx.Request("POST", "http://provider.invalid", files={field_name: (file.name, file.content)})
+    return {"Content-Type": request.headers["Content-Type"]}, request.read()
+
+
+def markdown(known: Mapping[str, Method]) -> str:
+    """The table of docs/providers.md, in Markdown."""
+    rows = [
+        f"| `{method.name}` | {_in_words(method)} | {method.sentence} | {method.section} |"
+        for method in known.values()
+    ]
+    return "\n".join(["| method | parameters | does | section |", "|---|---|---|---|", *rows])
+
+
+def _in_words(method: Method) -> str:
+    return "; ".join(f"`{parameter}` {parameter.meaning}" for parameter in method.parameters) or "none"
+
+
+def _read_text(value: str) -> str | None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value if value.strip() else None
+
+
+def _read_number(value: str) -> int | None:
+    return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value.strip()) else None
+
+
+def _read_yes(value: str) -> bool | None:
+    word = value.strip().lower()
+    return True if word in _YES else False if word in _NO else None
+
+
+_READERS: Mapping[type, Callable[[str], Value | None]] = {
+    str: _read_text,
+    int: _read_number,
+    bool: _read_yes,
+    File: lambda _: None,
+}
+_LIMITS: Mapping[type, str] = {File: f" with at most {MAX_FILE >> 20} MiB"}
+
+
+def _is_sendable(file: File) -> bool:
+    return _read_text(file.name) is not None and len(file.content) <= MAX_FILE
