@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,11 @@ class _Told:
     provider_id: str
     mark: dict[str, Any]
     facts: Sequence[Fact] = ()
+
+    @property
+    def reference(self) -> str | None:
+        """The provider's own reference, where its facts do not hold ours."""
+        return next((fact.provider_reference for fact in self.facts if not fact.attempt_id), None)
 
 
 def consume(engine: Engine, clock: Clock = utc_now, limit: int = GROUP) -> int:
@@ -85,6 +90,7 @@ def _consume_alone(engine: Engine, event_id: int, clock: Clock) -> None:
 
 def _consume(connection: Connection, claimed: Rows, now: datetime) -> None:
     told = _read(claimed)
+    _find(connection, told)
     locked = attempts.lock(connection, sorted({fact.attempt_id for one in told for fact in one.facts}))
     facts: dict[str, list[Fact]] = {}
     for one in told:
@@ -98,6 +104,29 @@ def _consume(connection: Connection, claimed: Rows, now: datetime) -> None:
                 facts.setdefault(attempt.id, []).append(fact)
     _apply(connection, [locked[attempt_id] for attempt_id in sorted(facts)], facts, now)
     events.mark(connection, [one.mark for one in told], now)
+    # What speaks of an attempt by a reference that nobody knows may have come before the reply that tells it.
+    early = [one for one in told if one.mark["state"] == EventState.UNMATCHED and one.reference]
+    if early:
+        events.keep_references(
+            connection, [{"_id": one.mark["_id"], "reference": one.reference} for one in early]
+        )
+
+
+def _find(connection: Connection, told: Sequence[_Told]) -> None:
+    """Put our references for the providers' own, where those are all that facts hold."""
+    asked: dict[str, set[str]] = {}
+    for one in told:
+        if one.reference:
+            asked.setdefault(one.provider_id, set()).add(one.reference)
+    ids = {
+        (provider_id, reference): attempt_id
+        for provider_id, references in asked.items()
+        for reference, attempt_id in attempts.ids_by_reference(connection, provider_id, references).items()
+    }
+    for one in told:
+        if one.reference:
+            found = ids.get((one.provider_id, one.reference), "")
+            one.facts = [fact if fact.attempt_id else replace(fact, attempt_id=found) for fact in one.facts]
 
 
 def _read(claimed: Rows) -> list[_Told]:

@@ -43,6 +43,8 @@ UPKEEP_EVERY = 1.0
 RING_AGAIN = timedelta(seconds=3)
 #: … and for events.
 RING_EVENTS_AGAIN = timedelta(seconds=1)
+#: How long an event that no attempt is known for is looked at again.
+MAY_MATCH_FOR = timedelta(hours=1)
 #: Calls that are rung for again in one round.
 RUNG_AT_ONCE = 1000
 #: A campaign that cannot be visited (its zone is gone from the tz data, say) must not hold up the others.
@@ -123,6 +125,7 @@ class Scheduler:
     def upkeep(self) -> None:
         """Everything that is due because something was lost."""
         self._each("ring again for calls", self._ring_for_untaken)
+        self._each("match events", self._revive_events)
         self._each("ring again for events", self._ring_for_events)
         self._each("ring again for imports", self._ring_for_imports)
         self._each("give up attempts", lambda: reap(self.engine))
@@ -151,6 +154,12 @@ class Scheduler:
                 self.doorbell.place_singles(ids)
             else:
                 self.doorbell.place_calls(ids)
+
+    def _revive_events(self) -> None:
+        with writing(self.engine) as connection:
+            revived = events.revive(connection, utc_now(connection) - MAY_MATCH_FOR, RUNG_AT_ONCE)
+        if revived:
+            self.doorbell.consume_events()
 
     def _ring_for_events(self) -> None:
         with reading(self.engine) as connection:

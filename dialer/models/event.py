@@ -16,11 +16,14 @@ class EventState(StrEnum):
 
     NEW = "NEW"  # stored and answered 2xx; to be consumed
     CONSUMED = "CONSUMED"  # its facts are in the attempts
-    UNMATCHED = "UNMATCHED"  # speaks of an attempt that is not ours
+    UNMATCHED = (
+        "UNMATCHED"  # speaks of an attempt that is not ours, or not yet known by the reference it gives
+    )
     UNREADABLE = "UNREADABLE"  # the adapter could make nothing of it
 
 
 _new = text(f"state = '{EventState.NEW}'")
+_may_match = text(f"state = '{EventState.UNMATCHED}' AND reference IS NOT NULL")
 
 
 class Event(SQLModel, table=True):
@@ -33,6 +36,14 @@ class Event(SQLModel, table=True):
         state_check("state", EventState),
         # store.events.claim: in the order of arrival.
         Index("event_new_idx", "id", postgresql_where=_new, sqlite_where=_new),
+        # store.events.revive: it came before the reply that told the provider's reference.
+        Index(
+            "event_reference_idx",
+            "provider_id",
+            "reference",
+            postgresql_where=_may_match,
+            sqlite_where=_may_match,
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Serial)
@@ -46,6 +57,8 @@ class Event(SQLModel, table=True):
     content_type: str = ""
     body: bytes = Field(default=b"", sa_type=LargeBinary)
     attempt_id: str | None = Field(default=None, sa_type=CallId)
+    #: The provider's own, where that is all it tells and no attempt has it yet.
+    reference: str | None = None
     received_at: datetime = Field(sa_type=UtcDateTime)
     consumed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error: str = ""

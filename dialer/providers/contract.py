@@ -78,7 +78,8 @@ class ProviderConfig:
 class Submission:
     """One attempt to be placed, in our words.
 
-    `to` is E.164 with the plus. Exactly one of `text` and `media` (name of a recorded file) is set.
+    `to` is E.164 with the plus. Exactly one of `text` and `media` (name of a recorded file) is set. `code` is a
+    one-time password by itself, for providers that make words of their own of it.
     `language`, `voice`, `volume`, `rate` and `pitch` are in the words of `cpaas-campaign-api.md`
     (create_campaign).
     """
@@ -94,6 +95,7 @@ class Submission:
     volume: str = "medium"
     rate: str = "medium"
     pitch: str = "medium"
+    code: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,9 @@ class Fact:
     """What an event says about an attempt, in our words.
 
     `state` is RINGING, ANSWERED or ENDED; `disposition` and `hangup_cause` (Q.850) come with ENDED.
-    `at` is UTC, `duration` and `billsec` are seconds.
+    `at` is UTC, `duration` and `billsec` are seconds. Providers whose callbacks do not hold our reference tell theirs:
+    `attempt_id` is empty then, and `provider_reference` is what they answered to the submit. `dtmf` are the keys
+    pressed, in order.
     """
 
     attempt_id: str
@@ -138,6 +142,8 @@ class Fact:
     duration: float | None
     billsec: float | None
     cost: Decimal | None
+    provider_reference: str | None = None
+    dtmf: str = ""
 
 
 @dataclass(frozen=True, slots=True)

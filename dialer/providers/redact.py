@@ -22,7 +22,7 @@ def scrub(text: str, submission: Submission, secrets: Iterable[str]) -> str:
         return ""
     text = " ".join(text.split())
     hidden = {secret for secret in secrets if len(secret) >= 4}
-    for private in (submission.text, submission.media):
+    for private in (submission.text, submission.media, submission.code):
         if private:
             hidden.update((private, " ".join(private.split())))
             # A code may be echoed by itself.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,18 @@ class AttemptMove(Move[AttemptState]):
 def lock(connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
     """The attempts with these ids, locked in the order of their ids."""
     return tables.with_ids(connection, attempt, ids, lock=True)
+
+
+def ids_by_reference(connection: Connection, provider_id: str, references: Collection[str]) -> dict[str, str]:
+    """The ids of a provider's attempts by its own references, as far as it has told them."""
+    found = connection.execute(
+        sa.select(attempt.c.provider_reference, attempt.c.id).where(
+            attempt.c.provider_id == provider_id,
+            in_many(connection.dialect.name, attempt.c.provider_reference, "references"),
+        ),
+        {"references": many(connection, sorted(references))},
+    )
+    return {row.provider_reference: row.id for row in found}
 
 
 def lock_overdue(connection: Connection, now: datetime, limit: int) -> Rows:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from dialer.models.event import EventState
 from dialer.store import bulk
-from dialer.store.tables import AnyRow, Rows, event, in_states, provider
+from dialer.store.tables import AnyRow, Rows, attempt, event, in_states, provider
 
 _RAW = ("id", "provider_id", "method", "path", "query", "content_type", "body", "received_at")
 _TO_BE_CONSUMED = (
@@ -57,3 +57,34 @@ def mark(connection: Connection, rows: Sequence[dict[str, Any]], now: datetime) 
     # instead of these few, which is no short cut while many wait.
     claimed = {"_from": EventState.NEW.value, "consumed_at": now}
     bulk.update(connection, event, [{**row, **claimed} for row in rows])
+
+
+def keep_references(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Note by which provider's reference unmatched events may still be matched; each row is {"_id", "reference"}."""
+    bulk.update(connection, event, rows)
+
+
+def revive(connection: Connection, received_after: datetime, limit: int) -> int:
+    """Have unmatched events consumed again whose attempt is known by now; how many there were."""
+    known = (
+        sa.select(event.c.id)
+        .join(
+            attempt,
+            sa.and_(
+                attempt.c.provider_id == event.c.provider_id,
+                attempt.c.provider_reference == event.c.reference,
+            ),
+        )
+        .where(
+            in_states(event, {EventState.UNMATCHED}),
+            event.c.reference.is_not(None),
+            event.c.received_at > received_after,
+        )
+        .limit(limit)
+    )
+    revived = connection.execute(
+        event.update()
+        .where(event.c.id.in_(known), in_states(event, {EventState.UNMATCHED}))
+        .values(state=EventState.NEW.value, reference=None, consumed_at=None)
+    )
+    return revived.rowcount

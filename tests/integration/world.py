@@ -254,7 +254,9 @@ class World:
     def answer(self, attempt_ids: Sequence[str], outcome: Outcome, **values: Any) -> None:
         """Write what the provider replied."""
         if outcome is Outcome.PLACED:
-            answers = [SubmitResult(one, outcome, provider_reference=one, **values) for one in attempt_ids]
+            answers = [
+                SubmitResult(one, outcome, **{"provider_reference": one, **values}) for one in attempt_ids
+            ]
         else:
             answers = [SubmitResult(one, outcome, **values) for one in attempt_ids]
         with writing(self.engine) as connection:
