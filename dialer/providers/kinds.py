@@ -12,6 +12,8 @@ from dialer.providers.contract import ProviderConfig, ProviderSettingError
 #: Where the adapter of each kind lives. Imported when first used.
 KINDS: Mapping[str, str] = {
     "mitto": "dialer.providers.mitto:MittoAdapter",
+    "mitto-flash": "dialer.providers.mitto_flash:MittoFlashAdapter",
+    "mtt-sms": "dialer.providers.mtt_sms:MttSmsAdapter",
 }
 
 

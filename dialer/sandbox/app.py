@@ -18,9 +18,11 @@ from starlette.routing import Mount, Route
 from dialer.sandbox.callbacks import Callbacks, Receiver
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.mitto import Mitto
+from dialer.sandbox.mitto_flash import MittoFlash
+from dialer.sandbox.mtt_sms import MttSms
 from dialer.sandbox.wire import OpenProtocol, Server
 
-PROVIDERS = ("mitto",)
+PROVIDERS = ("mitto", "mitto-flash", "mtt-sms")
 
 
 def make_app(
@@ -99,6 +101,8 @@ def make_app(
     return Starlette(
         routes=[
             Mount("/mitto", routes=Mitto(call_log, callbacks, access_key).routes()),
+            Mount("/mitto-flash", routes=MittoFlash(call_log, callbacks, access_key).routes()),
+            Mount("/mtt-sms", routes=MttSms(call_log, callbacks, access_key).routes()),
             Route("/sandbox/log", show_log),
             Route("/sandbox/stats", show_stats),
             Route("/sandbox/callbacks/{provider}", set_callbacks, methods=["PUT"]),

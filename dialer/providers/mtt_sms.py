@@ -1,0 +1,211 @@
+"""MTT's text messages: one-time passwords by SMS through msapi.mtt.ru (`mtt-telecom-api.md`, "Точка подключения:
+https://msapi.mtt.ru:443/").
+
+`POST …/messages` creates a message and answers with a `uri` whose last part is the message's id. Our reference travels
+as `tag`, but no callback or list of the reference gives it back, so callbacks are matched by the message's id.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import ClassVar
+from urllib.parse import quote
+
+from dialer.lifecycle import AttemptState, Disposition
+from dialer.providers.base import Adapter, refusal_by_status
+from dialer.providers.contract import (
+    Capability,
+    EventError,
+    Fact,
+    Outcome,
+    ProviderConfig,
+    ProviderError,
+    ProviderRequest,
+    ProviderSettingError,
+    RawEvent,
+    Refusal,
+    RefusedError,
+    Reply,
+    Submission,
+    Verdict,
+    json_object,
+)
+from dialer.providers.reading import checked_reference, digits, event_fields
+
+CREATED = 201  # `status_code` of "Successfull"
+INVALID = 400  # `status_code` of "Unsuccessful", with `error` and `request_id`
+
+#: "Event уведомления", examples of an outgoing message: every `status`, with what it says. None: nothing that the reply
+#: to the submit has not said. The reference has no word for a message that cannot be delivered.
+STATUSES: Mapping[str, tuple[AttemptState, Disposition | None] | None] = {
+    "queued": None,
+    "prebilling": None,
+    "sent": (AttemptState.RINGING, None),  # on its way to the telephone
+    "delivered": (AttemptState.ENDED, Disposition.ANSWERED),  # the person has it
+}
+
+OUTBOUND, INBOUND = "outbound", "inbound"  # `direction`
+
+
+class MttSmsAdapter(Adapter):
+    """The text messages of one account at MTT."""
+
+    kind = "mtt-sms"
+    default_base_url = "https://msapi.mtt.ru"
+    required_settings: ClassVar[Mapping[str, str]] = {
+        "account_sid": "the account's identifier",
+        "token": "the account's token",
+        "sender": "the account's number that messages come from",
+    }
+    optional_settings: ClassVar[Mapping[str, str]] = {}
+    capabilities = frozenset({Capability.SMS_OTP})
+    final_event_within = timedelta(minutes=15)
+
+    def __init__(self, config: ProviderConfig) -> None:
+        super().__init__(config)
+        self._account_sid = self.settings["account_sid"].strip()
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", self._account_sid):
+            # A colon would end the user name of Basic authorization.
+            raise ProviderSettingError(
+                f"account_sid of provider {config.name} can have letters, digits, dots and dashes only."
+            )
+        self._sender = digits(self.settings["sender"])
+        if (
+            not re.fullmatch(r"\+?[0-9 ().-]+", self.settings["sender"].strip())
+            or not 3 <= len(self._sender) <= 15
+        ):
+            raise ProviderSettingError(
+                f"sender of provider {config.name} must be one of the account's numbers, such as 79587625004."
+            )
+
+    def build_request(self, submission: Submission) -> ProviderRequest:
+        """See "Для отправки сообщения"."""
+        text = (submission.text or "").strip()
+        if not text:
+            raise RefusedError(Refusal.BAD_REQUEST, "the message has no text")
+        body = {"from": self._sender, "to": digits(submission.to), "text": text, "tag": submission.attempt_id}
+        return ProviderRequest("POST", self._path("messages"), headers=self._authorization(), json=body)
+
+    def read_reply(self, reply: Reply) -> Verdict:
+        """See "Для отправки сообщения", "Response". `status_code` in the body counts, under whichever HTTP status."""
+        answer = reply.json_object() or {}
+        code = answer.get("status_code")
+        reference = _message_id(answer.get("uri"))
+        if code == CREATED or reference is not None:
+            if reply.status < 300 and code == CREATED and reference is not None:
+                return Verdict(Outcome.PLACED, provider_reference=reference)
+            return Verdict(
+                Outcome.UNKNOWN, detail=f"HTTP {reply.status}: half a success, which MTT does not document"
+            )
+        if code == INVALID and "error" in answer:
+            # The error's own words are left out: they may repeat the message.
+            named = _request_id(answer.get("request_id"))
+            return Verdict(
+                Outcome.REFUSED, refusal=Refusal.BAD_REQUEST, detail=f"MTT refused the message{named}"
+            )
+        if reply.status >= 400:
+            refusal = refusal_by_status(reply.status)
+            return Verdict(
+                Outcome.REFUSED,
+                refusal=refusal,
+                detail=f"HTTP {reply.status} without an error that MTT documents",
+            )
+        return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} without an answer that MTT documents")
+
+    @classmethod
+    def read_event(cls, raw: RawEvent) -> list[Fact]:
+        """See "Event уведомления". There is no time in them: arrival counts. What people write back is not read yet."""
+        fields = _event_fields(raw)
+        direction = fields.get("direction", "")
+        if direction == INBOUND:
+            return []
+        if direction != OUTBOUND:
+            raise EventError("the callback's direction is neither outbound nor inbound")
+        status = fields.get("status", "")
+        if not status:
+            raise EventError("the callback holds no status")
+        reference = checked_reference(fields.get("message_sid", ""))
+        told = STATUSES.get(status, (AttemptState.ENDED, Disposition.UNKNOWN))
+        if told is None:
+            return []
+        state, disposition = told
+        return [
+            Fact(
+                attempt_id="",
+                provider_reference=reference,
+                state=state,
+                disposition=disposition,
+                hangup_cause=None,
+                at=raw.received_at,
+                duration=None,
+                billsec=None,
+                cost=None,
+            )
+        ]
+
+    @classmethod
+    def check_campaign(cls, language: str, has_text: bool, has_media: bool) -> list[str]:
+        """No campaign can: its calls are to be heard."""
+        return [
+            f"A provider of kind {cls.kind} sends one-time passwords as text messages and can announce nothing; "
+            "use a provider of another kind."
+        ]
+
+    def check_request(self) -> ProviderRequest:
+        """See "Для получения номеров аккаунта"."""
+        return ProviderRequest("GET", self._path("numbers"), headers=self._authorization())
+
+    def read_check(self, reply: Reply) -> str:
+        """See "Для получения номеров аккаунта": whether `sender` is among them, unless they are more than a page."""
+        answer = reply.json_object() or {}
+        name, numbers, total = self.config.name, answer.get("numbers"), answer.get("total")
+        if reply.status in (401, 403):
+            raise ProviderError(f"MTT does not accept account_sid and token of {name}; set the account's.")
+        if reply.status != 200 or not isinstance(numbers, list) or type(total) is not int:
+            raise ProviderError(
+                f"MTT answered {name} with HTTP {reply.status} and no list of numbers; check account_sid and "
+                "--base-url."
+            )
+        known = {digits(str(one.get("number", ""))) for one in numbers if isinstance(one, dict)}
+        if self._sender not in known and total <= len(numbers):
+            raise ProviderError(
+                f"MTT accepts the token of {name}, but its sender is none of the account's numbers; set one of them."
+            )
+        return f"MTT accepts account_sid and token of {name}; numbers of the account: {total}."
+
+    def _path(self, resource: str) -> str:
+        return f"v2/accounts/{quote(self._account_sid, safe='')}/{resource}"
+
+    def _authorization(self) -> dict[str, str]:
+        """ "Basic HTTP auth": `{accountSID}:{Token}`."""
+        login = f"{self._account_sid}:{self.settings['token'].strip()}"
+        return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+
+
+def _message_id(uri: object) -> str | None:
+    """The last part of a message's `uri`, as callbacks give it (`message_sid`)."""
+    if not isinstance(uri, str):
+        return None
+    _, messages, message_sid = uri.rpartition("/messages/")
+    return message_sid if messages and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", message_sid) else None
+
+
+def _request_id(value: object) -> str:
+    """The identifier of an error, for whoever asks MTT about it."""
+    known = isinstance(value, str) and re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value)
+    return f", request {value}" if known else ""
+
+
+def _event_fields(raw: RawEvent) -> dict[str, str]:
+    """The parameters of a callback. MTT has been seen to send a form as the only key of a JSON object."""
+    fields = event_fields(raw)
+    if "direction" not in fields:
+        whole = json_object(raw.body)
+        if whole is not None and len(whole) == 1:
+            (form,) = whole
+            return event_fields(replace(raw, body=form.encode("utf-8", "replace")))
+    return fields

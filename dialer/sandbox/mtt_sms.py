@@ -1,0 +1,196 @@
+"""Plays MTT's text messages, strictly by `mtt-telecom-api.md` (msapi.mtt.ru): what the reference does not allow is
+refused.
+
+The tables here are read off the reference once more, not taken from the adapter: a mistake there must show.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dialer.sandbox.callbacks import Callback, Callbacks
+from dialer.sandbox.log import CallLog
+from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds
+from dialer.sandbox.wire import Reset, Silence
+
+#: "Для отправки сообщения", "Входящие параметры".
+REQUIRED = ("from", "to", "text")
+OPTIONAL = ("tag",)
+
+#: "Event уведомления": the statuses of a message, in the order of the examples.
+STATUSES = ("queued", "prebilling", "sent", "delivered")
+#: Endings after which a telephone has no message. The reference names no status for that: they stay "sent".
+UNDELIVERED = (Ending.UNAVAILABLE, Ending.INVALID_NUMBER, Ending.CONGESTION)
+
+NUMBER = "35800445016"  # the account's, as in the example of the numbers
+MOST_ON_A_PAGE = 20
+SECONDS_BETWEEN = 0.2
+SECONDS_LATE = 60.0
+
+
+class MttSms:
+    """The simulated provider. `access_key` None accepts any token that is not empty."""
+
+    def __init__(self, log: CallLog, callbacks: Callbacks, access_key: str | None) -> None:
+        self._log = log
+        self._callbacks = callbacks
+        self._access_key = access_key
+        self._held_once: set[str] = set()  # numbers that have had their 429
+
+    def routes(self) -> list[Route]:
+        """Below the base URL."""
+        return [
+            Route("/v2/accounts/{account_sid}/numbers", self.numbers, methods=["GET"]),
+            Route("/v2/accounts/{account_sid}/messages", self.send, methods=["POST"]),
+        ]
+
+    async def numbers(self, request: Request) -> Response:
+        """`GET …/numbers`."""
+        if not self._knows(request):
+            return _error(401, "Unauthorized")
+        limit = request.query_params.get("limit", str(MOST_ON_A_PAGE))
+        offset = request.query_params.get("offset", "0")
+        if not re.fullmatch(r"[0-9]{1,9}", limit) or not re.fullmatch(r"[0-9]{1,9}", offset):
+            return _error(400, "Invalid params: limit and offset should be numbers")
+        shown = [{"number": NUMBER, "direction": "OUT"}][int(offset) :][: min(int(limit), MOST_ON_A_PAGE)]
+        return JSONResponse(
+            {
+                "page": 0,
+                "total": 1,
+                "limit": min(int(limit), MOST_ON_A_PAGE),
+                "offset": int(offset),
+                "prev": "",
+                "next": "",
+                "numbers": shown,
+            }
+        )
+
+    async def send(self, request: Request) -> Response:
+        """`POST …/messages`."""
+        raw = await request.body()
+        if self._knows(request):
+            order, problem = read_order(raw)
+            status = 400
+        else:
+            order, problem, status = {}, "Unauthorized", 401
+        to, tag = (str(order.get(name, ""))[:80] for name in ("to", "tag"))
+        fate = fate_of(to)
+        if problem is None and fate.answer is Answer.INVALID_DATA:
+            problem = "Invalid params: to isn't supported"
+        if problem is not None:
+            self._log.add("mtt-sms", tag, to, accepted=False, status=str(status))
+            return _error(status, problem)
+        if fate.answer is Answer.TOO_MANY and to not in self._held_once:
+            self._held_once.add(to)
+            self._log.add("mtt-sms", tag, to, accepted=False, status="HTTP 429")
+            return Response(status_code=429, headers={"Retry-After": "1"})
+        if fate.answer is Answer.SERVER_ERROR:
+            self._log.add("mtt-sms", tag, to, accepted=False, status="HTTP 500")
+            return Response("Internal Server Error", status_code=500)
+        return await self._place(request.path_params["account_sid"], order, fate)
+
+    async def _place(self, account_sid: str, order: Mapping[str, str], fate: Fate) -> Response:
+        message_sid = f"msg{uuid.uuid4()}"
+        answer = Answer.OK if fate.answer is Answer.TOO_MANY else fate.answer
+        reference = order.get("tag") or message_sid
+        self._log.add("mtt-sms", reference, order["to"], accepted=True, status=answer.value)
+        planned = planned_callbacks(fate, account_sid, message_sid, order)
+        if fate.delivery is Delivery.EARLY:
+            await self._callbacks.deliver_now(planned)
+        else:
+            self._callbacks.plan(planned)
+        return _reply(answer, f"/v2/accounts/{account_sid}/messages/{message_sid}")
+
+    def _knows(self, request: Request) -> bool:
+        """ "Basic HTTP auth": `-u {accountSID}:{Token}`."""
+        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+        try:
+            login = base64.b64decode(encoded, validate=True).decode()
+        except (binascii.Error, ValueError):
+            return False
+        user, _, token = login.partition(":")
+        known = self._access_key is None or secrets.compare_digest(token.encode(), self._access_key.encode())
+        return scheme == "Basic" and user == request.path_params["account_sid"] and bool(token) and known
+
+
+def read_order(raw: bytes) -> tuple[dict[str, Any], str | None]:
+    """The body of a message and None, or what could be read of it and what is wrong with it."""
+    try:
+        order = json.loads(raw)
+    except (ValueError, RecursionError):
+        order = None
+    if not isinstance(order, dict):
+        return {}, "Invalid params: body should be JSON"
+    for name, value in order.items():
+        if name not in (*REQUIRED, *OPTIONAL):
+            return order, "Invalid params: unknown parameter"
+        if not isinstance(value, str):
+            return order, f"Invalid params: {name} should be a string"
+    for name in REQUIRED:
+        if not order.get(name):
+            return order, f"Invalid params: {name} shouldn't be empty"
+    for name in ("from", "to"):
+        if not re.fullmatch(r"[0-9]{3,15}", order[name]):
+            return order, f"Invalid params: {name} should be a number"
+    return order, None
+
+
+def planned_callbacks(
+    fate: Fate, account_sid: str, message_sid: str, order: Mapping[str, str]
+) -> Sequence[Callback]:
+    """The callbacks of a message; delays in seconds, each counted from the one before."""
+    if fate.delivery is Delivery.NEVER:
+        return ()
+    statuses = [status for status in STATUSES if status != "delivered" or fate.ending not in UNDELIVERED]
+    last = statuses[-1]
+    if fate.delivery is Delivery.BACKWARDS:
+        statuses.reverse()
+    planned = []
+    for status in statuses:
+        delay = float(ring_seconds(order["to"])) if status == "delivered" else SECONDS_BETWEEN
+        if fate.delivery is Delivery.LATE and status == last:
+            delay += SECONDS_LATE
+        query = urlencode(
+            {
+                "account_sid": account_sid,
+                "direction": "outbound",
+                "from": order["from"],
+                "hash": "view",
+                "message_sid": message_sid,
+                "status": status,
+                "text": order["text"],
+                "to": order["to"],
+            }
+        )
+        planned.append(Callback("mtt-sms", query, delay))
+        if fate.delivery is Delivery.DOUBLED:
+            planned.append(Callback("mtt-sms", query, 0.0))
+    return planned
+
+
+def _reply(answer: Answer, uri: str) -> Response:
+    if answer is Answer.SILENCE:
+        return Silence()
+    if answer is Answer.RESET:
+        return Reset()
+    if answer is Answer.GARBAGE:
+        return Response("<html><body>It works!", media_type="text/html")
+    if answer is Answer.INTERNAL_ERROR:
+        return _error(500, "Internal error")  # the reference has no word for it
+    return JSONResponse({"status_code": 201, "status_message": "CREATED", "uri": uri}, 201)
+
+
+def _error(status: int, error: str) -> Response:
+    return JSONResponse({"status_code": status, "request_id": str(uuid.uuid4()), "error": error}, status)
