@@ -16,6 +16,7 @@ from world import ENDINGS, NOON, World, in_threads, people, repeating, statement
 from dialer.db import writing
 from dialer.lifecycle import AttemptState, CallState
 from dialer.providers.contract import Outcome, Refusal
+from dialer.store import events
 from dialer.store import tables as t
 from workers import results
 from workers.results import consume
@@ -294,6 +295,53 @@ def test_a_provider_cannot_speak_of_anothers_attempts(world: World) -> None:
     world.consume()
     assert world.attempt(attempt_id).state == AttemptState.SUBMITTING
     assert events_by_state(world) == {"UNMATCHED": 1}
+
+
+# --- providers whose callbacks hold only their own reference -------------------------------------------------
+
+SHOWN = "requestId=R-17&status=BUSY_HERE&number=79161234567"
+
+
+def revive(world: World) -> int:
+    with writing(world.engine) as connection:
+        return events.revive(connection, world.clock.now - timedelta(hours=1), 100)
+
+
+def test_a_callback_with_the_providers_own_reference_finds_its_attempt(world: World) -> None:
+    attempt_id = one_attempt(world)
+    world.answer([attempt_id], Outcome.PLACED, provider_reference="R-17")
+    world.set_provider(kind="mitto-flash")
+    world.tell_raw(SHOWN)
+    world.consume()
+    assert [row.attempt_id for row in world.rows(t.event)] == [attempt_id]
+    assert call_of(world, attempt_id).ended_at is not None
+    world.check()
+
+
+def test_a_callback_that_comes_before_the_reply_which_tells_its_reference_is_not_lost(world: World) -> None:
+    attempt_id = one_attempt(world)
+    world.set_provider(kind="mitto-flash")
+    world.tell_raw(SHOWN)
+    world.consume()
+    assert events_by_state(world) == {"UNMATCHED": 1}
+    assert revive(world) == 0
+    world.answer([attempt_id], Outcome.PLACED, provider_reference="R-17")
+    assert revive(world) == 1
+    world.consume()
+    assert events_by_state(world) == {"CONSUMED": 1}
+    assert call_of(world, attempt_id).ended_at is not None
+    assert revive(world) == 0
+    world.check()
+
+
+def test_a_reference_of_one_provider_says_nothing_about_anothers(world: World) -> None:
+    attempt_id = one_attempt(world)
+    world.answer([attempt_id], Outcome.PLACED, provider_reference="R-17")
+    world.tell_raw(SHOWN, provider_id=world.provider(kind="mitto-flash"))
+    world.consume()
+    assert events_by_state(world) == {"UNMATCHED": 1}
+    assert revive(world) == 0
+    assert call_of(world, attempt_id).ended_at is None
 
 
 def test_an_event_that_cannot_be_applied_does_not_hold_up_those_behind_it(world: World) -> None:
