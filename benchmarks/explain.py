@@ -539,6 +539,8 @@ class Steps:
                     "UPDATE attempt SET deadline_at = now() - interval '1 minute' WHERE state = 'SUBMITTING'"
                 )
             )
+        with self.step("look"):
+            self.scheduler.look()
         with self.step("upkeep"):
             self.scheduler.upkeep()
 

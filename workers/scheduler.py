@@ -70,7 +70,7 @@ class Scheduler:
         pause = self.interval
         while not self.stopping.is_set():
             try:
-                worked = self._is_anything_due() and self.visit_all()
+                worked = self.look() and self.visit_all()
                 if time.monotonic() >= upkeep_at:
                     self.upkeep()
                     upkeep_at = time.monotonic() + UPKEEP_EVERY
@@ -85,8 +85,8 @@ class Scheduler:
             if not worked:
                 self.stopping.wait(self.interval)
 
-    def _is_anything_due(self) -> bool:
-        """Whether there is anything to do: a look that costs a replica which has nothing to do next to nothing."""
+    def look(self) -> bool:
+        """Whether there is anything to visit: it costs a replica that has nothing to do next to nothing."""
         with looking(self.engine) as connection:
             return due.is_anything_due(connection)
 
