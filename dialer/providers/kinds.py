@@ -14,6 +14,7 @@ KINDS: Mapping[str, str] = {
     "mitto": "dialer.providers.mitto:MittoAdapter",
     "mitto-flash": "dialer.providers.mitto_flash:MittoFlashAdapter",
     "mtt-sms": "dialer.providers.mtt_sms:MttSmsAdapter",
+    "mtt-voice": "dialer.providers.mtt_voice:MttVoiceAdapter",
 }
 
 

@@ -20,9 +20,10 @@ from dialer.sandbox.log import CallLog
 from dialer.sandbox.mitto import Mitto
 from dialer.sandbox.mitto_flash import MittoFlash
 from dialer.sandbox.mtt_sms import MttSms
+from dialer.sandbox.mtt_voice import MttVoice
 from dialer.sandbox.wire import OpenProtocol, Server
 
-PROVIDERS = ("mitto", "mitto-flash", "mtt-sms")
+PROVIDERS = ("mitto", "mitto-flash", "mtt-sms", "mtt-voice")
 
 
 def make_app(
@@ -103,6 +104,7 @@ def make_app(
             Mount("/mitto", routes=Mitto(call_log, callbacks, access_key).routes()),
             Mount("/mitto-flash", routes=MittoFlash(call_log, callbacks, access_key).routes()),
             Mount("/mtt-sms", routes=MttSms(call_log, callbacks, access_key).routes()),
+            Route("/mtt-voice", MttVoice(call_log, callbacks).order, methods=["POST"]),
             Route("/sandbox/log", show_log),
             Route("/sandbox/stats", show_stats),
             Route("/sandbox/callbacks/{provider}", set_callbacks, methods=["PUT"]),

@@ -38,11 +38,14 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """A GET with these parameters, `delay` seconds (before scaling) after the previous one of its call."""
+    """A GET with these parameters, `delay` seconds (before scaling) after the previous one of its call; with
+    `content`, a POST of that."""
 
     provider: str
     query: str
     delay: float
+    content: bytes | None = None
+    content_type: str = ""
 
 
 class Callbacks:
@@ -126,9 +129,15 @@ class Callbacks:
         if receiver is None:
             self.without_receiver += 1
             return True
-        url = f"{receiver.url}{'&' if '?' in receiver.url else '?'}{callback.query}"
+        url, headers = receiver.url, receiver.headers()
+        if callback.query:
+            url = f"{url}{'&' if '?' in url else '?'}{callback.query}"
         try:
-            response = await self._client.get(url, headers=receiver.headers())
+            if callback.content is None:
+                response = await self._client.get(url, headers=headers)
+            else:
+                headers["Content-Type"] = callback.content_type
+                response = await self._client.post(url, headers=headers, content=callback.content)
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError, RuntimeError):
             # RuntimeError, because the client refuses to send a second time into a broken connection.
             self.failed_tries += 1
