@@ -28,6 +28,7 @@ from dialer.providers.contract import (
     Submission,
     Verdict,
 )
+from dialer.providers.mitto import STATUSES
 from dialer.providers.reading import checked_reference, digits, event_fields
 
 #: "FlashCall requests": the example's `timeout`, in milliseconds.
@@ -48,19 +49,6 @@ ERRORS: Mapping[tuple[int, int], tuple[Refusal, str]] = {
         Refusal.PROVIDER,
         "sender not allowed",
     ),  # Mitto chooses the sender: nothing of this call is wrong
-}
-
-#: "Response format": every value of `status`, which "any response" has, though no example shows it.
-#: `rpcError` is a failed exchange inside Mitto: the order may have got through.
-STATUSES: Mapping[str, tuple[Outcome, Refusal | None]] = {
-    "ok": (Outcome.PLACED, None),
-    "invalidAccessKeyError": (Outcome.REFUSED, Refusal.PROVIDER),
-    "requiredJsonError": (Outcome.REFUSED, Refusal.BAD_REQUEST),
-    "invalidSchemeError": (Outcome.REFUSED, Refusal.BAD_REQUEST),
-    "invalidDataError": (Outcome.REFUSED, Refusal.BAD_REQUEST),
-    "prohibitedForAppError": (Outcome.REFUSED, Refusal.PROVIDER),
-    "prohibitedForServiceError": (Outcome.REFUSED, Refusal.PROVIDER),
-    "rpcError": (Outcome.UNKNOWN, None),
 }
 
 #: "Statuses comparison", with the Q.850 cause of what is meant. The first three are DELIVERED: it rang and the code was
@@ -133,6 +121,7 @@ class MittoFlashAdapter(Adapter):
         if type(code) is int and (reply.status, code) in ERRORS:
             refusal, meaning = ERRORS[reply.status, code]
             return Verdict(Outcome.REFUSED, refusal=refusal, detail=f"Mitto answered error {code}: {meaning}")
+        # "Response format" is a section of both documents: "any response" has a status, though no example shows it.
         if isinstance(word, str) and word in STATUSES:
             outcome, refusal_or_none = STATUSES[word]
             return Verdict(outcome, refusal=refusal_or_none, detail=f"Mitto answered {word}")
