@@ -7,10 +7,8 @@ as `tag`, but no callback or list of the reference gives it back, so callbacks a
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 from urllib.parse import quote
@@ -32,9 +30,9 @@ from dialer.providers.contract import (
     Reply,
     Submission,
     Verdict,
-    json_object,
 )
-from dialer.providers.reading import checked_reference, digits, event_fields
+from dialer.providers.mtt import basic_authorization, event_parameters
+from dialer.providers.reading import checked_reference, digits
 
 CREATED = 201  # `status_code` of "Successfull"
 INVALID = 400  # `status_code` of "Unsuccessful", with `error` and `request_id`
@@ -119,7 +117,7 @@ class MttSmsAdapter(Adapter):
     @classmethod
     def read_event(cls, raw: RawEvent) -> list[Fact]:
         """See "Event уведомления". There is no time in them: arrival counts. What people write back is not read yet."""
-        fields = _event_fields(raw)
+        fields = event_parameters(raw)
         direction = fields.get("direction", "")
         if direction == INBOUND:
             return []
@@ -182,8 +180,7 @@ class MttSmsAdapter(Adapter):
 
     def _authorization(self) -> dict[str, str]:
         """ "Basic HTTP auth": `{accountSID}:{Token}`."""
-        login = f"{self._account_sid}:{self.settings['token'].strip()}"
-        return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+        return basic_authorization(self._account_sid, self.settings["token"].strip())
 
 
 def _message_id(uri: object) -> str | None:
@@ -198,14 +195,3 @@ def _request_id(value: object) -> str:
     """The identifier of an error, for whoever asks MTT about it."""
     known = isinstance(value, str) and re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value)
     return f", request {value}" if known else ""
-
-
-def _event_fields(raw: RawEvent) -> dict[str, str]:
-    """The parameters of a callback. MTT has been seen to send a form as the only key of a JSON object."""
-    fields = event_fields(raw)
-    if "direction" not in fields:
-        whole = json_object(raw.body)
-        if whole is not None and len(whole) == 1:
-            (form,) = whole
-            return event_fields(replace(raw, body=form.encode("utf-8", "replace")))
-    return fields

@@ -7,11 +7,8 @@ Callbacks come at an address that MTT is given by hand: `o_<number>` when the ca
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -35,7 +32,8 @@ from dialer.providers.contract import (
     json_object,
 )
 from dialer.providers.mitto import FEMALE, GENDERS, MALE
-from dialer.providers.reading import checked_reference, digits, event_fields, seconds
+from dialer.providers.mtt import basic_authorization, event_parameters
+from dialer.providers.reading import checked_reference, digits, seconds
 
 #: Parameters `b_number` and `a_number`: "strictly 11 digits".
 NUMBER_LENGTH = 11
@@ -114,8 +112,6 @@ TIME_FORMAT = "%Y-%m-%d-%H-%M-%S"
 #: "Online notifications": `o_b_number`, `h_b_number_cause_duration`, `n_b_number`. A plus that was not encoded comes
 #: out of a form as a space.
 _EVENT = re.compile(r"[on]_[+ ]?[0-9]{1,20}|h_[+ ]?[0-9]{1,20}(?:_[^_]*){0,2}")
-#: The examples print a string in braces, `{"date_time=…&id=…"}` or `{"data":{"date_time=…"}}`, which is no JSON.
-_STRING_IN_BRACES = re.compile(r'\{\s*(?:"data"\s*:\s*\{\s*"([^"]*)"\s*\}|"([^"]*)")\s*\}\s*,?')
 _KEYS = re.compile(r"[0-9*#]{1,32}")
 
 
@@ -254,8 +250,7 @@ class MttVoiceAdapter(Adapter):
 
     def _authorization(self) -> dict[str, str]:
         """See "Authorization: Basic Auth"."""
-        login = f"{self.settings['username'].strip()}:{self.settings['password']}"
-        return {"Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
+        return basic_authorization(self.settings["username"].strip(), self.settings["password"])
 
 
 def said_often(text: str, times: int) -> str:
@@ -303,29 +298,6 @@ def reply_object(body: bytes) -> dict[str, Any]:
         text = body.strip()
         found = json_object(text[1:-1]) if text[:1] == b"{" and text[-1:] == b"}" else None
     return found or {}
-
-
-def event_parameters(raw: RawEvent) -> dict[str, str]:
-    """The parameters of a callback: in the URL, as a form, as JSON, and as JSON or braces around one string of
-    `name=value` pairs, each of them perhaps within `{"data": …}`. Never raises."""
-    body = raw.body.strip()
-    if body[:1] != b"{":
-        return event_fields(raw)
-    found = json_object(body)
-    inner: Any
-    if found is None:
-        printed = _STRING_IN_BRACES.fullmatch(body.decode("utf-8", "replace"))
-        if printed is None:
-            return event_fields(replace(raw, body=b""))
-        inner = printed[1] or printed[2] or ""
-    else:
-        inner = found["data"] if list(found) == ["data"] else found
-        if isinstance(inner, dict) and len(inner) == 1 and "=" in (only := next(iter(inner))):
-            inner = only
-        if inner is found:
-            return event_fields(raw)
-    plain = inner if isinstance(inner, str) else json.dumps(inner)
-    return event_fields(replace(raw, body=plain.encode("utf-8", "replace")))
 
 
 def utc_of(date_time: str) -> datetime | None:
