@@ -24,7 +24,9 @@ import aiohttp
 
 from dialer.http import Client, Request, Trace, make_request
 from dialer.providers.contract import (
+    Asked,
     Capability,
+    CdrPage,
     Fact,
     Outcome,
     ProviderConfig,
@@ -39,6 +41,7 @@ from dialer.providers.contract import (
     SubmitResult,
     Verdict,
 )
+from dialer.providers.live import Answer, Question, Response
 from dialer.providers.methods import Method, Value, unknown_method
 from dialer.providers.redact import hide, scrub
 
@@ -63,6 +66,7 @@ class Adapter(ABC):
     capabilities: ClassVar[frozenset[Capability]]
     final_event_within: ClassVar[timedelta]  # an attempt without a final event after this is settled UNKNOWN
     methods: ClassVar[Mapping[str, Method]] = {}  # what it documents beside calls
+    open_settings: ClassVar[frozenset[str]] = frozenset()  # settings that are no secrets
 
     def __init__(self, config: ProviderConfig) -> None:
         """Raises ProviderSettingError when the configuration cannot work."""
@@ -131,6 +135,34 @@ class Adapter(ABC):
         if has_media and Capability.ANNOUNCE_FILE not in cls.capabilities:
             problems.append(f"A provider of kind {cls.kind} cannot play a recorded file; use a text.")
         return problems
+
+    @classmethod
+    def read_question(cls, raw: RawEvent) -> Question | None:
+        """What a callback asks that waits for an answer; None when it waits for none. EventError when it makes no
+        sense. No credential is needed to read it."""
+        return None
+
+    @classmethod
+    def write_answer(cls, question: Question, answer: Answer, settings: Mapping[str, str]) -> Response:
+        """The answer in the provider's words. `settings` are those of `open_settings`."""
+        raise NotImplementedError(f"{cls.kind} asks nothing")
+
+    def lookup_request(self, asked: Asked) -> ProviderRequest | None:
+        """What asks the provider about one attempt, or None when it cannot be asked."""
+        return None
+
+    def read_lookup(self, reply: Reply, asked: Asked) -> list[Fact]:
+        """What the provider says about it: nothing when it knows no end yet. Raises ProviderError, a sentence."""
+        raise NotImplementedError(f"{self.kind} cannot be asked")
+
+    def cdr_request(self, since: datetime, until: datetime, page: str | None) -> ProviderRequest | None:
+        """What asks for the provider's CDRs of calls that ended from `since` to `until` (UTC), the page after
+        the one that told `page`; None when it keeps none."""
+        return None
+
+    def read_cdrs(self, reply: Reply) -> CdrPage:
+        """One page of CDRs. Raises ProviderError, a sentence."""
+        raise NotImplementedError(f"{self.kind} keeps no CDRs")
 
     def check_request(self) -> ProviderRequest | None:
         """A harmless request that shows whether the account works, or None when the provider has none."""

@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from dialer.calls.flow import Flow
 from dialer.lifecycle import AttemptState, Disposition
 
 
@@ -23,6 +24,10 @@ class Capability(StrEnum):
     SMS_OTP = "SMS_OTP"  # send a one-time password as a text message
     CLICK_TO_CALL = "CLICK_TO_CALL"  # connect two people
     IVR = "IVR"  # ask for keys and act on them
+    REPEATS = "REPEATS"  # dial again by itself, by a policy given with the call
+    RECORDING = "RECORDING"  # record what is said
+    LIVE_CONTROL = "LIVE_CONTROL"  # hang up, connect or record a call that is going on
+    INBOUND = "INBOUND"  # ask us what becomes of calls to our numbers
 
 
 class Outcome(StrEnum):
@@ -78,8 +83,10 @@ class ProviderConfig:
 class Submission:
     """One attempt to be placed, in our words.
 
-    `to` is E.164 with the plus. Exactly one of `text` and `media` (name of a recorded file) is set. `code` is a
-    one-time password by itself, for providers that make words of their own of it.
+    `to` is E.164 with the plus. Exactly one of `text`, `media` (name of a recorded file), `connect_to` and `flow` is
+    set. `code` is a one-time password by itself, for providers that make words of their own of it. `connect_to` is
+    whom the callee is connected with as soon as they pick up, E.164. `repeats` are to be done by the provider, in its
+    own words. `longest` is in seconds, None for the provider's own limit.
     `language`, `voice`, `volume`, `rate` and `pitch` are in the words of `cpaas-campaign-api.md`
     (create_campaign).
     """
@@ -96,6 +103,11 @@ class Submission:
     rate: str = "medium"
     pitch: str = "medium"
     code: str | None = field(default=None, repr=False)
+    connect_to: str | None = field(default=None, repr=False)
+    flow: Flow | None = field(default=None, repr=False)
+    record: bool = False
+    longest: int | None = None
+    repeats: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +156,25 @@ class Fact:
     cost: Decimal | None
     provider_reference: str | None = None
     dtmf: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An attempt whose end is not known, to be looked up at its provider. `submitted_at` is UTC."""
+
+    attempt_id: str
+    provider_reference: str | None
+    to: str = field(repr=False)
+    caller_id: str = field(repr=False)
+    submitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CdrPage:
+    """One page of a provider's CDRs; `next` is what the following page is asked for with, None at the end."""
+
+    facts: tuple[Fact, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

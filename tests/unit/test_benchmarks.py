@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks import table
@@ -61,16 +61,17 @@ def test_the_page_on_performance_holds_every_row() -> None:
 
 
 def counted(times: list[float], begin: float, end: float) -> tuple[int, int]:
-    """The same as `in_any_minute`, by trying every begin of a minute in steps of a tenth of a second."""
-    steps = range(round((end - 60 - begin) * 10) + 1)
-    counts = [sum(begin + step / 10 <= one < begin + step / 10 + 60 for one in times) for step in steps]
+    """The same as `in_any_minute`, by trying every begin of a minute in steps of an eighth of a second."""
+    steps = range(round((end - 60 - begin) * 8) + 1)
+    counts = [sum(begin + step / 8 <= one < begin + step / 8 + 60 for one in times) for step in steps]
     return min(counts), max(counts)
 
 
-@given(st.lists(st.integers(0, 1999), max_size=60).map(sorted))
-def test_the_fewest_and_the_most_calls_of_any_minute_are_found(tenths: list[int]) -> None:
-    # Calls in the middle of a step, so that none lies on the edge of a minute that is tried.
-    times = [one / 10 + 0.05 for one in tenths]
+@given(st.lists(st.integers(0, 1599), max_size=60).map(sorted))
+@example([500, 980])  # a minute apart
+def test_the_fewest_and_the_most_calls_of_any_minute_are_found(eighths: list[int]) -> None:
+    # Calls in the middle of a step, so that none lies on the edge of a minute that is tried; eighths are exact.
+    times = [one / 8 + 0.0625 for one in eighths]
     assert in_any_minute(times, 60.0, 180.0) == counted(times, 60.0, 180.0)
 
 
