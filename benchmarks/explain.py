@@ -634,7 +634,9 @@ def explain() -> Watch:
         engine = scheduler.engine = make_engine(service.database_url, pool_size=1)
         scheduler.limiter = Limiter(Redis.from_url(service.redis_url))
         watch.on(engine)
-        adapters = AdapterCache(SecretBox([KEY]), reconcile_after=None)
+        adapters = AdapterCache(
+            SecretBox([KEY]), reconcile_after=None, public_url="https://dialer.example.com"
+        )
         Steps(data, engine, watch, scheduler, adapters).take_all()
         engine.dispose()
         return watch

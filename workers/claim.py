@@ -26,8 +26,9 @@ from dialer.lifecycle import AttemptState, CallState, CampaignState
 from dialer.logs import get_logger, hide
 from dialer.pace.limiter import Limiter, Stage, good_for, slack
 from dialer.providers.base import Adapter
-from dialer.providers.contract import ProviderConfig, ProviderError, Submission
+from dialer.providers.contract import ProviderError, Submission
 from dialer.providers.kinds import make_adapter
+from dialer.providers.setup import open_config
 from dialer.secrets import SecretBox, SecretError
 from dialer.store import accounts, attempts, calls, campaigns, dnd, messages, providers, singles
 from dialer.store.tables import AnyRow
@@ -77,19 +78,20 @@ class Claim:
 class AdapterCache:
     """Adapters by provider, made anew when the provider's row changes. Credentials are opened only here."""
 
-    def __init__(self, box: SecretBox, *, reconcile_after: float | None) -> None:
+    def __init__(self, box: SecretBox, *, reconcile_after: float | None, public_url: str) -> None:
+        """`public_url`: what providers reach us at."""
         self._box = box
         self._reconcile_after = reconcile_after
-        self._made: dict[str, tuple[tuple[str, str, str], Adapter]] = {}
+        self._public_url = public_url
+        self._made: dict[str, tuple[tuple[str, ...], Adapter]] = {}
 
     def of(self, provider: AnyRow) -> Adapter:
         """Raises `ProviderError` or `SecretError`, a sentence each."""
-        key = (provider.kind, provider.base_url, provider.credentials)
+        key = (provider.kind, provider.base_url, provider.credentials, provider.webhook_token)
         known = self._made.get(provider.id)
         if known is None or known[0] != key:
-            settings = self._box.open(provider.credentials)
-            hide(*settings.values())
-            config = ProviderConfig(provider.id, provider.name, provider.kind, provider.base_url, settings)
+            config = open_config(provider, self._box, self._public_url)
+            hide(*config.settings.values())
             known = self._made[provider.id] = (key, make_adapter(config))
         return known[1]
 

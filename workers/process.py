@@ -45,7 +45,11 @@ def limiter() -> Limiter:
 def dispatcher() -> Dispatcher:
     """This process's dispatcher."""
     settings = get_settings()
-    adapters = AdapterCache(SecretBox(settings.secret_keys()), reconcile_after=settings.reconcile_after)
+    adapters = AdapterCache(
+        SecretBox(settings.secret_keys()),
+        reconcile_after=settings.reconcile_after,
+        public_url=settings.public_url,
+    )
     return Dispatcher(engine(), limiter(), adapters, in_flight=settings.worker_in_flight)
 
 

@@ -256,8 +256,9 @@ def ask_provider(row: AnyRow, box: SecretBox, ask: Callable[[Client, Adapter], C
     from dialer.http import make_client
     from dialer.providers.kinds import make_adapter
     from dialer.providers.setup import open_config
+    from dialer.settings import get_settings
 
-    adapter = make_adapter(open_config(row, box))
+    adapter = make_adapter(open_config(row, box, get_settings().public_url))
 
     async def run() -> T:
         client = make_client(1)

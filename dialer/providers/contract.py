@@ -70,13 +70,16 @@ class EventError(ProviderError):
 
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
-    """A configured provider. `settings` are its decrypted credential keys and never show in a repr."""
+    """A configured provider. `settings` are its decrypted credential keys and never show in a repr. `callback_url` is
+    where it is to call back, the address of its webhook.
+    """
 
     id: str
     name: str
     kind: str
     base_url: str
     settings: Mapping[str, str] = field(repr=False)
+    callback_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

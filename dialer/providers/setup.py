@@ -90,10 +90,15 @@ def rotated(row: AnyRow, now: datetime) -> dict[str, Any]:
     }
 
 
-def open_config(row: AnyRow, box: SecretBox) -> ProviderConfig:
+def open_config(row: AnyRow, box: SecretBox, public_url: str) -> ProviderConfig:
     """A provider as its adapter takes it. Raises SecretError when its credentials cannot be opened."""
     return ProviderConfig(
-        id=row.id, name=row.name, kind=row.kind, base_url=row.base_url, settings=box.open(row.credentials)
+        id=row.id,
+        name=row.name,
+        kind=row.kind,
+        base_url=row.base_url,
+        settings=box.open(row.credentials),
+        callback_url=webhook_url(public_url, row),
     )
 
 

@@ -57,7 +57,7 @@ _TO_DIAL = {
     account: ("id", "enabled", "frequency_cap", "calls_per_minute"),
     provider: (
         "id", "name", "kind", "base_url", "credentials", "enabled", "paused_reason", "held_until",
-        "calls_per_minute",
+        "calls_per_minute", "webhook_token",
     ),
     message: (
         "call_id", "caller_id", "text", "repeat_count", "language_code", "voice", "volume", "rate", "pitch",

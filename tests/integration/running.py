@@ -22,7 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from world import World
+from world import PUBLIC_URL, World
 
 from dialer.api.webhooks import Webhooks
 from dialer.pace.limiter import Limiter
@@ -104,7 +104,7 @@ class Running:
         )
         world.set_provider(base_url=self._serve(lambda: make_server(sandbox)) + "/mitto")
         self._redis = [make_redis(world.redis_url) for _ in range(workers + 2)]
-        adapters = AdapterCache(world.box, reconcile_after=settle_within)
+        adapters = AdapterCache(world.box, reconcile_after=settle_within, public_url=PUBLIC_URL)
         self.dispatchers = [
             Dispatcher(world.engine, Limiter(redis), adapters, in_flight=40) for redis in self._redis[2:]
         ]

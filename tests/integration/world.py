@@ -44,6 +44,7 @@ from workers.claim import AdapterCache, Claim, claim
 
 #: A Tuesday in winter, mid-day in Europe and India.
 NOON = datetime(2026, 1, 13, 12, 0, tzinfo=UTC)
+PUBLIC_URL = "https://dialer.example.com"
 ALWAYS = {"start": "00:00", "end": "24:00"}
 
 
@@ -92,7 +93,7 @@ class World:
     def __post_init__(self) -> None:
         self.redis = Redis.from_url(self.redis_url)
         self.limiter = Limiter(self.redis)
-        self.adapters = AdapterCache(self.box, reconcile_after=None)
+        self.adapters = AdapterCache(self.box, reconcile_after=None, public_url=PUBLIC_URL)
         self.account_id, self.global_dnd = self.account()
         self.provider_id = self.provider()
 
