@@ -140,13 +140,28 @@ class RawEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Inbound:
+    """A call that came in. `session` is the provider's name for it, the same in its question and in all its events.
+
+    `caller` and `called` are as in `Question`; `connected` is whom the caller is being, or was, connected with, empty
+    where the event does not say.
+    """
+
+    session: str
+    caller: str = field(default="", repr=False)
+    called: str = field(default="", repr=False)
+    connected: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
-    """What an event says about an attempt, in our words.
+    """What an event says about an attempt, or about a call that came in, in our words.
 
     `state` is RINGING, ANSWERED or ENDED; `disposition` and `hangup_cause` (Q.850) come with ENDED.
     `at` is UTC, `duration` and `billsec` are seconds. Providers whose callbacks do not hold our reference tell theirs:
     `attempt_id` is empty then, and `provider_reference` is what they answered to the submit. `dtmf` are the keys
-    pressed, in order.
+    pressed, in order. A call that came in is no attempt: `inbound` says which it is, and both references are empty. Its
+    states are those of an attempt: RINGING when somebody is rung for it, ANSWERED when they talk, ENDED.
     """
 
     attempt_id: str
@@ -159,6 +174,7 @@ class Fact:
     cost: Decimal | None
     provider_reference: str | None = None
     dtmf: str = ""
+    inbound: Inbound | None = None
 
 
 @dataclass(frozen=True, slots=True)
