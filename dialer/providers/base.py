@@ -1,7 +1,8 @@
 """The recipe every provider follows, and the small contract an adapter fills in.
 
-`submit` sends one attempt to a provider and says what became of it; `check` asks whether the account works;
-`call_method` uses what else the provider documents.
+`submit` sends one attempt to a provider and says what became of it; `look_up` asks about one that nobody has told the
+end of, and `read_cdr_page` about all; `check` asks whether the account works; `call_method` uses what else the provider
+documents.
 An `Adapter` only translates: our words into the provider's request, its reply and its callbacks into our
 words. Everything that can go wrong on the way is classified here, once (docs/providers.md has the table).
 """
@@ -14,10 +15,10 @@ import hashlib
 import hmac
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -39,6 +40,7 @@ from dialer.providers.contract import (
     Reply,
     Submission,
     SubmitResult,
+    TooManyRequestsError,
     Verdict,
 )
 from dialer.providers.live import Answer, Question, Response
@@ -46,10 +48,13 @@ from dialer.providers.methods import Method, Value, unknown_method
 from dialer.providers.redact import hide, scrub
 
 MAX_REPLY = 1 << 20  # bytes of a reply that are read
+MAX_CDRS = 16 << 20  # … of a page of CDRs
 RETRY_AFTER_LEAST, RETRY_AFTER_MOST = 1.0, 24 * 3600.0  # seconds
 #: 4xx that say nothing about whether the request was acted on: timed out, in conflict (perhaps with itself, let
 #: through twice by a proxy), too early.
 UNCLEAR = frozenset({408, 409, 425})
+
+ResultT = TypeVar("ResultT")
 
 
 class Adapter(ABC):
@@ -64,7 +69,11 @@ class Adapter(ABC):
     required_settings: ClassVar[Mapping[str, str]]  # key -> one sentence
     optional_settings: ClassVar[Mapping[str, str]]  # key -> one sentence
     capabilities: ClassVar[frozenset[Capability]]
-    final_event_within: ClassVar[timedelta]  # an attempt without a final event after this is settled UNKNOWN
+    final_event_within: ClassVar[
+        timedelta
+    ]  # an attempt without a final event after this is looked up or settled
+    look_up_after: ClassVar[timedelta | None] = None  # … and before, where no event tells the end
+    cdrs_every: ClassVar[timedelta] = timedelta(minutes=10)  # how often its CDRs are read, where it keeps any
     methods: ClassVar[Mapping[str, Method]] = {}  # what it documents beside calls
     open_settings: ClassVar[frozenset[str]] = frozenset()  # settings that are no secrets
 
@@ -160,8 +169,8 @@ class Adapter(ABC):
         the one that told `page`; None when it keeps none."""
         return None
 
-    def read_cdrs(self, reply: Reply) -> CdrPage:
-        """One page of CDRs. Raises ProviderError, a sentence."""
+    def read_cdrs(self, reply: Reply, page: str | None) -> CdrPage:
+        """One page of CDRs, the one asked for with `page`. Raises ProviderError, a sentence."""
         raise NotImplementedError(f"{self.kind} keeps no CDRs")
 
     def check_request(self) -> ProviderRequest | None:
@@ -252,6 +261,42 @@ async def call_method(
     except ProviderError as error:
         # What a provider says it may have been told.
         raise ProviderError(hide(str(error), _secrets(adapter, request))) from None
+
+
+async def look_up(
+    client: Client,
+    adapter: Adapter,
+    asked: Asked,
+    *,
+    timeout: float,  # noqa: ASYNC109 - as of `submit`
+) -> list[Fact] | None:
+    """What the provider says about one attempt: nothing when it knows no end yet, None when it cannot be asked.
+
+    Raises TooManyRequestsError after a 429, and ProviderError, a sentence without numbers or credentials: no answer,
+    an error of the provider's, an answer that cannot be read.
+    """
+    request = _built(adapter, "the look-up", lambda: adapter.lookup_request(asked))
+    if request is None:
+        return None
+    reply = await _ask(client, adapter, request, timeout)
+    return _understood(adapter, request, reply, "the look-up", lambda: adapter.read_lookup(reply, asked))
+
+
+async def read_cdr_page(
+    client: Client,
+    adapter: Adapter,
+    since: datetime,
+    until: datetime,
+    page: str | None,
+    *,
+    timeout: float,  # noqa: ASYNC109 - as of `submit`
+) -> CdrPage:
+    """A page of the provider's CDRs, empty when it keeps none. Raises as `look_up` does."""
+    request = _built(adapter, "CDRs", lambda: adapter.cdr_request(since, until, page))
+    if request is None:
+        return CdrPage(())
+    reply = await _ask(client, adapter, request, timeout, longest=MAX_CDRS)
+    return _understood(adapter, request, reply, "CDRs", lambda: adapter.read_cdrs(reply, page))
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -376,6 +421,41 @@ def _read_result(adapter: Adapter, method: Method, reply: Reply, longest: int) -
         raise ProviderError(
             f"{name} answered {method.name} with HTTP {reply.status} and what cannot be read "
             f"({type(error).__name__})."
+        ) from None
+
+
+def _built(
+    adapter: Adapter, what: str, build: Callable[[], ProviderRequest | None]
+) -> ProviderRequest | None:
+    try:
+        return build()
+    except ProviderError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a bug of one adapter must not cost the others their look-ups
+        raise ProviderError(
+            f"{adapter.config.name} cannot be asked: {what} could not be built ({type(error).__name__})."
+        ) from None
+
+
+def _understood(
+    adapter: Adapter, request: ProviderRequest, reply: Reply, what: str, read: Callable[[], ResultT]
+) -> ResultT:
+    name = adapter.config.name
+    if reply.status == 429:
+        wait = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
+        raise TooManyRequestsError(f"{name} got too many requests (HTTP 429) and told nothing.", wait)
+    if reply.status >= 500:
+        raise ProviderError(f"{name} answered {what} with HTTP {reply.status}.")
+    if reply.truncated:
+        raise ProviderError(f"{name} answered {what} with more than can be read.")
+    try:
+        return read()
+    except ProviderError as error:
+        # What a provider says it may have been told.
+        raise ProviderError(hide(str(error), _secrets(adapter, request))) from None
+    except Exception as error:  # noqa: BLE001 - a bug of the adapter must not show the reply in a traceback
+        raise ProviderError(
+            f"{name} answered {what} with HTTP {reply.status} and what cannot be read ({type(error).__name__})."
         ) from None
 
 

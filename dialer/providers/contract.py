@@ -56,6 +56,14 @@ class ProviderSettingError(ProviderError):
     """A provider is configured in a way that cannot work."""
 
 
+class TooManyRequestsError(ProviderError):
+    """The provider answered 429 to something that places no call. `retry_after` is in seconds."""
+
+    def __init__(self, sentence: str, retry_after: float | None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
 class RefusedError(ProviderError):
     """Raised by `build_request` for an attempt this provider cannot make; nothing was sent."""
 
