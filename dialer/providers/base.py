@@ -10,9 +10,7 @@ words. Everything that can go wrong on the way is classified here, once (docs/pr
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import hmac
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -115,16 +113,14 @@ class Adapter(ABC):
             return Verdict(Outcome.UNKNOWN, detail=f"HTTP {status}: nobody knows whether it was placed")
         return None
 
-    def authentic(self, raw: RawEvent) -> bool:
-        """Whether the callback proves to be the provider's: Basic auth, when `callback_user` or
-        `callback_password` is set; else the token in the URL is all there is to check."""
-        user = self.settings.get("callback_user", "")
-        password = self.settings.get("callback_password", "")
-        if not user and not password:
-            return True
-        expected = base64.b64encode(f"{user}:{password}".encode()).decode()
-        scheme, _, given = (raw.authorization or "").strip().partition(" ")
-        return scheme.lower() == "basic" and hmac.compare_digest(given.strip().encode(), expected.encode())
+    @classmethod
+    def is_signed(cls, raw: RawEvent, open_settings: Mapping[str, str]) -> bool:
+        """Whether a callback's signature proves it to be the provider's; True where the provider signs nothing, or
+        nothing is set to check it with. Basic authorization is the webhook's to check, for every kind.
+
+        `open_settings` are those of `open_settings`: no credential is needed to check a signature.
+        """
+        return True
 
     @classmethod
     def dedupe_key(cls, raw: RawEvent) -> str:

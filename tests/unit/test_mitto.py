@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialer.api.webhooks import is_login
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter
 from dialer.providers.contract import (
@@ -35,10 +36,12 @@ from dialer.providers.mitto import (
     SCRIPT_ERRORS,
     STATUSES,
     VOLUMES,
+    MittoAdapter,
     ending,
     mitto_language,
     scenario_value,
 )
+from dialer.providers.setup import callback_auth_hash
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 CALL = Submission("AT1", "+46701112233", "+46850001111", "Hello, how are you?", None)
@@ -375,19 +378,23 @@ def basic(user: str, password: str) -> str:
         (basic("mitto", "pass:word"), True),
         (basic("mitto", "password"), False),
         (basic("Mitto", "pass:word"), False),
-        (None, False),
         ("", False),
         ("Bearer abc", False),
         ("Basic åäö", False),
     ],
 )
-def test_callbacks_are_checked_when_a_password_is_set(authorization: str | None, expected: bool) -> None:
-    adapter = adapter_with(callback_user="mitto", callback_password="pass:word")
-    assert adapter.authentic(callback(authorization=authorization)) is expected
+def test_callbacks_are_checked_when_a_password_is_set(authorization: str, expected: bool) -> None:
+    login = callback_auth_hash({"callback_user": "mitto", "callback_password": "pass:word"})
+    assert login is not None
+    assert is_login(login, authorization) is expected
 
 
 def test_callbacks_are_taken_as_they_are_when_no_password_is_set() -> None:
-    assert adapter_with().authentic(callback())
+    assert callback_auth_hash({"callback_user": "", "callback_password": ""}) is None
+
+
+def test_mitto_signs_nothing() -> None:
+    assert MittoAdapter.is_signed(callback(), {})
 
 
 # --- configuration ---------------------------------------------------------------------------------------
