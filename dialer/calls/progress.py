@@ -47,7 +47,8 @@ _NEVER_AT_PROVIDER = frozenset({AttemptState.NOT_PLACED, AttemptState.REFUSED})
 class FactLike(Protocol):
     """What one event or one look-up says about an attempt: it is RINGING, ANSWERED or ENDED.
 
-    `disposition` and `hangup_cause` (Q.850) count on ENDED only; durations are seconds; `at` is UTC.
+    `disposition` and `hangup_cause` (Q.850) count on ENDED only; durations are seconds; `at` is UTC. ENDED without a
+    disposition says that it is over, and not how.
     """
 
     @property
@@ -95,8 +96,9 @@ class Standing:
 def advance(standing: Standing, facts: Iterable[FactLike]) -> Standing:
     """`standing` after `facts`, in whatever order, however often and in however many batches they come.
 
-    A final state stays. Facts about an attempt held as NOT_PLACED or REFUSED leave its state alone and set
-    `contradicted` (the other fields take them in), for the caller to settle the call.
+    A final state stays. An end without a word on how ends only who had picked up: of anybody else the provider may
+    still say more. Facts about an attempt held as NOT_PLACED or REFUSED leave its state alone and set `contradicted`
+    (the other fields take them in), for the caller to settle the call.
     """
     for fact in facts:
         standing = _with(standing, fact)
@@ -108,20 +110,23 @@ def _with(standing: Standing, fact: FactLike) -> Standing:
     if told not in (AttemptState.PLACED, AttemptState.RINGING, AttemptState.ANSWERED, AttemptState.ENDED):
         raise ValueError(f"{told} is not something a provider can report of an attempt")
     never_placed = standing.state in _NEVER_AT_PROVIDER
-    state = standing.state if never_placed else max(standing.state, told, key=_PROGRESS.__getitem__)
+    is_wordless = told is AttemptState.ENDED and fact.disposition is None
+    shown = AttemptState.RINGING if is_wordless else told  # what ends has begun
+    state = standing.state if never_placed else max(standing.state, shown, key=_PROGRESS.__getitem__)
     disposition, hangup_cause = standing.disposition, standing.hangup_cause
     ringing_at, answered_at, ended_at = standing.ringing_at, standing.answered_at, standing.ended_at
     if told is AttemptState.ENDED:
-        disposition, hangup_cause = max(
-            (disposition, hangup_cause),
-            (fact.disposition or Disposition.UNKNOWN, fact.hangup_cause),
-            key=_ending_strength,
-        )
+        if fact.disposition is not None:
+            told_ending = (fact.disposition, fact.hangup_cause)
+            disposition, hangup_cause = max((disposition, hangup_cause), told_ending, key=_ending_strength)
         ended_at = _least(ended_at, fact.at)
     elif told is AttemptState.ANSWERED:
         answered_at = _least(answered_at, fact.at)
     elif told is AttemptState.RINGING:
         ringing_at = _least(ringing_at, fact.at)
+    if ended_at is not None and (answered_at is not None or state is AttemptState.ANSWERED):
+        state = state if never_placed else AttemptState.ENDED
+        disposition = disposition or Disposition.UNKNOWN
     return Standing(
         state=state,
         disposition=disposition,

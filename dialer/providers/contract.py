@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from dialer.calls.flow import Flow
+from dialer.calls.flow import Flow, Prompt
 from dialer.lifecycle import AttemptState, Disposition
 
 
@@ -96,10 +96,10 @@ class Submission:
 
     `to` is E.164 with the plus. Exactly one of `text`, `media` (name of a recorded file), `connect_to` and `flow` is
     set. `code` is a one-time password by itself, for providers that make words of their own of it. `connect_to` is
-    whom the callee is connected with as soon as they pick up, E.164. `repeats` are to be done by the provider, in its
-    own words. `longest` is in seconds, None for the provider's own limit.
-    `language`, `voice`, `volume`, `rate` and `pitch` are in the words of `cpaas-campaign-api.md`
-    (create_campaign).
+    whom the callee is connected with as soon as they pick up, E.164; before that the callee hears `greeting`, and whom
+    they are connected with `connect_greeting`. `repeats` are to be done by the provider, in its own words. `longest` is
+    in seconds, None for the provider's own limit. `language`, `voice`, `volume`, `rate` and `pitch` are in the words of
+    `cpaas-campaign-api.md` (create_campaign).
     """
 
     attempt_id: str
@@ -119,6 +119,8 @@ class Submission:
     record: bool = False
     longest: int | None = None
     repeats: Mapping[str, Any] | None = None
+    greeting: Prompt | None = None
+    connect_greeting: Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,9 @@ class Fact:
     `attempt_id` is empty then, and `provider_reference` is what they answered to the submit. `dtmf` are the keys
     pressed, in order. A call that came in is no attempt: `inbound` says which it is, and both references are empty. Its
     states are those of an attempt: RINGING when somebody is rung for it, ANSWERED when they talk, ENDED.
+
+    ENDED without a disposition says that it is over and not how. Who had picked up was reached; of anybody else the
+    provider must still say more, or be asked.
     """
 
     attempt_id: str

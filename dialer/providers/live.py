@@ -67,7 +67,8 @@ class Connect:
 class Answer:
     """What is to happen: `say`, then exactly one of the others; nothing of them hangs up, and says nothing of a call
     that is refused. `language` and `voice` are in the words of `cpaas-campaign-api.md`. `state` comes back with the
-    next question.
+    next question. `callback_url` is the address of the provider's webhook: some are told only here where to tell what
+    becomes of a call that came in.
     """
 
     say: tuple[Prompt, ...] = ()
@@ -77,6 +78,7 @@ class Answer:
     language: str = "en-US"
     voice: str = "Joanna"
     state: Mapping[str, Any] = field(default_factory=dict)
+    callback_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

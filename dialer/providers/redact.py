@@ -22,7 +22,8 @@ def scrub(text: str, submission: Submission, secrets: Iterable[str]) -> str:
         return ""
     text = " ".join(text.split())
     hidden = {secret for secret in secrets if len(secret) >= 4}
-    for private in (submission.text, submission.media, submission.code):
+    greetings = [prompt.text for prompt in (submission.greeting, submission.connect_greeting) if prompt]
+    for private in (submission.text, submission.media, submission.code, *greetings):
         if private:
             hidden.update((private, " ".join(private.split())))
             # A code may be echoed by itself.
@@ -32,7 +33,7 @@ def scrub(text: str, submission: Submission, secrets: Iterable[str]) -> str:
             spoken = re.findall(r"\b\w(?:, \w\b)+", private)
             hidden.update(spoken)
             hidden.update(run.replace(", ", "") for run in spoken)
-    for number in (submission.to, submission.caller_id):
+    for number in (submission.to, submission.caller_id, submission.connect_to):
         if number:
             hidden.update((number, digits(number)))
     return _hide(text, hidden)

@@ -105,10 +105,18 @@ def test_the_precedence_ranks_every_disposition_once() -> None:
     assert PRECEDENCE[-1] is Disposition.UNKNOWN
 
 
-def test_an_end_without_a_word_on_how_is_unknown_until_one_comes() -> None:
-    mute = advance(SUBMITTING, [fact(AttemptState.ENDED)])
-    assert mute.disposition is mute.outcome is Disposition.UNKNOWN
-    assert advance(mute, [fact(AttemptState.ENDED, Disposition.BUSY)]).outcome is Disposition.BUSY
+def test_an_end_without_a_word_on_how_leaves_open_who_has_not_picked_up() -> None:
+    mute = advance(SUBMITTING, [fact(AttemptState.ENDED, after=9)])
+    assert (mute.state, mute.outcome) == (AttemptState.RINGING, None)
+    assert mute.ended_at == NOON + timedelta(seconds=9)
+    told = advance(mute, [fact(AttemptState.ENDED, Disposition.BUSY, after=20)])
+    assert (told.state, told.outcome, told.ended_at) == (AttemptState.ENDED, Disposition.BUSY, mute.ended_at)
+
+
+def test_an_end_without_a_word_on_how_ends_who_has_picked_up() -> None:
+    for order in ([AttemptState.ANSWERED, AttemptState.ENDED], [AttemptState.ENDED, AttemptState.ANSWERED]):
+        standing = advance(SUBMITTING, map(fact, order))
+        assert (standing.state, standing.outcome) == (AttemptState.ENDED, Disposition.ANSWERED)
 
 
 def test_somebody_picked_up_and_nobody_said_how_it_ended_counts_as_answered() -> None:
