@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from dialer import ids
-from dialer.calls import gate
+from dialer.calls import flow_form, gate
+from dialer.calls.flow_form import FlowError
 from dialer.calls.ledger import Ledger
 from dialer.calls.window import CallingWindow, known_zone
 from dialer.campaigns.release import LOST_ZONE, paces_of, window_of
@@ -277,7 +278,7 @@ def _prepare(
         except (ProviderError, SecretError) as error:
             log.error("provider cannot be used", provider=provider.name, error=str(error))
             ledger.wait(call, now + timedelta(seconds=60), "provider cannot be used")
-        except TemplateError as error:
+        except (TemplateError, FlowError) as error:
             ledger.end_call(call, CallState.FAILED, f"message: {error}")
     return None
 
@@ -285,12 +286,14 @@ def _prepare(
 def _submission(call: AnyRow, campaign: AnyRow | None, facts: _Facts) -> Submission:
     if campaign is None:
         return _single_submission(call, facts.messages.get(call.id))
-    text = None
+    text, flow = None, None
+    values = dict(call.contact_fields or {})
+    values["contact_name"] = call.contact_name or ""
+    values["contact_number"] = call.e164
     if campaign.announcement_text is not None:
-        values = dict(call.contact_fields or {})
-        values["contact_name"] = call.contact_name or ""
-        values["contact_number"] = call.e164
-        text = _template(campaign.announcement_text).render(values)
+        text = Template.of(campaign.announcement_text).render(values)
+    elif campaign.flow is not None:
+        flow = flow_form.stored(campaign.id, campaign.flow).rendered(values)
     return Submission(
         attempt_id=ids.attempt_id(call.id, call.dials + 1),
         to=call.e164,
@@ -303,6 +306,7 @@ def _submission(call: AnyRow, campaign: AnyRow | None, facts: _Facts) -> Submiss
         volume=campaign.volume,
         rate=campaign.rate,
         pitch=campaign.pitch,
+        flow=flow,
     )
 
 
@@ -322,17 +326,6 @@ def _single_submission(call: AnyRow, message: AnyRow | None) -> Submission:
         rate=message.rate,
         pitch=message.pitch,
     )
-
-
-_templates: dict[str, Template] = {}
-
-
-def _template(text: str) -> Template:
-    if text not in _templates:
-        if len(_templates) > 200:
-            _templates.clear()
-        _templates[text] = Template.compile(text)
-    return _templates[text]
 
 
 def _new_attempt(

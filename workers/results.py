@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from dialer.calls import flow_form, opt_out
 from dialer.calls.ledger import Ledger, standing_of
 from dialer.calls.progress import advance
 from dialer.db import AWAY, utc_now, writing
@@ -18,6 +19,7 @@ from dialer.logs import get_logger
 from dialer.models.event import EventState
 from dialer.providers.contract import EventError, Fact, RawEvent
 from dialer.providers.kinds import adapter_class
+from dialer.providers.live import Question
 from dialer.store import attempts, calls, campaigns, events
 from dialer.store.tables import AnyRow, Rows
 
@@ -38,6 +40,15 @@ class _Told:
     provider_id: str
     mark: dict[str, Any]
     facts: Sequence[Fact] = ()
+    #: What its provider asked with it, where that waits for an answer.
+    question: Question | None = None
+
+    @property
+    def attempt_id(self) -> str:
+        """The attempt that it speaks of; none or another's may be meant."""
+        if self.question is not None:
+            return self.question.attempt_id
+        return next((fact.attempt_id for fact in self.facts), "")
 
     @property
     def reference(self) -> str | None:
@@ -91,7 +102,9 @@ def _consume_alone(engine: Engine, event_id: int, clock: Clock) -> None:
 def _consume(connection: Connection, claimed: Rows, now: datetime) -> None:
     told = _read(claimed)
     _find(connection, told)
-    locked = attempts.lock(connection, sorted({fact.attempt_id for one in told for fact in one.facts}))
+    spoken_of = {fact.attempt_id for one in told for fact in one.facts}
+    spoken_of.update(one.question.attempt_id for one in told if one.question is not None)
+    locked = attempts.lock(connection, sorted(spoken_of - {""}))
     facts: dict[str, list[Fact]] = {}
     for one in told:
         for fact in one.facts:
@@ -102,6 +115,7 @@ def _consume(connection: Connection, claimed: Rows, now: datetime) -> None:
             else:
                 one.mark.update(attempt_id=attempt.id)
                 facts.setdefault(attempt.id, []).append(fact)
+    _note_opt_outs(connection, told, locked, now)
     _apply(connection, [locked[attempt_id] for attempt_id in sorted(facts)], facts, now)
     events.mark(connection, [one.mark for one in told], now)
     # What speaks of an attempt by a reference that nobody knows may have come before the reply that tells it.
@@ -135,7 +149,9 @@ def _read(claimed: Rows) -> list[_Told]:
     for row in claimed:
         one = _Told(row.provider_id, _mark(row.id, EventState.CONSUMED))
         try:
-            one.facts = adapter_class(row.kind).read_event(_raw(row))
+            adapter = adapter_class(row.kind)
+            one.facts = adapter.read_event(_raw(row))
+            one.question = adapter.read_question(_raw(row)) if adapter.asks else None
         except EventError as error:
             one.mark.update(state=EventState.UNREADABLE.value, error=str(error))
         except Exception as error:
@@ -162,6 +178,29 @@ def _apply(connection: Connection, locked: Rows, facts: dict[str, list[Fact]], n
     for attempt in locked:
         _advance(ledger, attempt, their_calls, their_campaigns, facts[attempt.id])
     ledger.write(connection)
+
+
+def _note_opt_outs(
+    connection: Connection, told: Sequence[_Told], locked: dict[str, AnyRow], now: datetime
+) -> None:
+    """Whoever has pressed the key for it is not to be dialled again."""
+    pressed: list[tuple[AnyRow, _Told]] = []
+    for one in told:
+        keys = one.question.keys if one.question is not None else "".join(fact.dtmf for fact in one.facts)
+        attempt = locked.get(one.attempt_id)
+        if keys and attempt is not None and attempt.campaign_id and attempt.provider_id == one.provider_id:
+            pressed.append((attempt, one))
+    if not pressed:
+        return
+    theirs = campaigns.with_ids(connection, sorted({attempt.campaign_id for attempt, _ in pressed}))
+    flows = {row.id: flow_form.stored(row.id, row.flow) for row in theirs.values() if row.flow is not None}
+    leaving = [
+        (attempt.account_id, attempt.e164)
+        for attempt, one in pressed
+        if attempt.campaign_id in flows
+        and opt_out.is_wanted(flows[attempt.campaign_id], one.facts, one.question)
+    ]
+    opt_out.note(connection, leaving, now)
 
 
 def _advance(

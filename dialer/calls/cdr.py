@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ def of_attempt(
     return {
         **_of_call(call, campaign),
         **known,
+        "dtmf_inputs": pressed(learned.get("keys", attempt.keys)),
         "attempt_id": attempt.id,
         "provider_id": attempt.provider_id,
         "provider_reference": attempt.provider_reference,
@@ -66,11 +67,18 @@ def of_undialled(call: Any, now: datetime) -> dict[str, Any]:
 
 def correction(disposition: Disposition, learned: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a CDR that a later word of the provider changes."""
+    keys = {"dtmf_inputs": pressed(learned["keys"])} if learned.get("keys") else {}
     return {
         **{name: learned[name] for name in _BETTERED if learned.get(name) is not None},
+        **keys,
         "disposition": disposition.value,
         "dial_status": DIAL_STATUS[disposition].value,
     }
+
+
+def pressed(keys: Iterable[Sequence[str]] | None) -> str:
+    """An attempt's keys in the order in which they were pressed."""
+    return "".join(key for _, key in keys or ())
 
 
 def _of_call(call: Any, campaign: AnyRow | None) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """Flows: what a call that asks for keys says, and where each key leads.
 
 A flow is menus by name. Whoever answers hears the prompts of the first; a key leads to an action; no key, or one
-without an action, says the prompts again until `repeats` is used up, and then does `otherwise`.
+without an action, says the prompts again until `repeats` is used up, and then does `otherwise`. `flow_form.py` reads
+flows from JSON, `flow_steps.py` walks through them; docs/ivr-flows.md tells of both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from dialer.campaigns.template import Template
 
 
 class Does(StrEnum):
@@ -58,3 +61,46 @@ class Flow:
 
     first: str
     menus: Mapping[str, Menu]
+
+    def prompts(self) -> Iterator[tuple[str, Prompt]]:
+        """Every prompt with the path to it, such as `menus.main.prompts.0`."""
+        for name, menu in self.menus.items():
+            yield from _numbered(f"menus.{name}.prompts", menu.prompts)
+            for key, action in menu.keys.items():
+                yield from _numbered(f"menus.{name}.keys.{key}.say", action.say)
+            yield from _numbered(f"menus.{name}.otherwise.say", menu.otherwise.say)
+
+    def greeting(self, prompt: Prompt) -> Flow:
+        """This flow with something said before everything else."""
+        first = self.menus[self.first]
+        greeted = replace(first, prompts=(prompt, *first.prompts))
+        return replace(self, menus={**self.menus, self.first: greeted})
+
+    def rendered(self, values: Mapping[str, str]) -> Flow:
+        """The flow for one contact. Raises `TemplateError` when a text asks for a field that they do not have."""
+        return replace(self, menus={name: _rendered_menu(menu, values) for name, menu in self.menus.items()})
+
+
+def rendered_prompts(prompts: tuple[Prompt, ...], values: Mapping[str, str]) -> tuple[Prompt, ...]:
+    """Prompts for one contact. Raises `TemplateError` when a text asks for a field that they do not have."""
+    return tuple(
+        one if one.text is None else Prompt(Template.of(one.text, "flow").render(values)) for one in prompts
+    )
+
+
+def _rendered_menu(menu: Menu, values: Mapping[str, str]) -> Menu:
+    return replace(
+        menu,
+        prompts=rendered_prompts(menu.prompts, values),
+        keys={key: _rendered_action(action, values) for key, action in menu.keys.items()},
+        otherwise=_rendered_action(menu.otherwise, values),
+    )
+
+
+def _rendered_action(action: Action, values: Mapping[str, str]) -> Action:
+    return replace(action, say=rendered_prompts(action.say, values)) if action.say else action
+
+
+def _numbered(path: str, prompts: tuple[Prompt, ...]) -> Iterator[tuple[str, Prompt]]:
+    for place, prompt in enumerate(prompts):
+        yield f"{path}.{place}", prompt

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -348,11 +348,15 @@ def standing_of(attempt: AnyRow) -> Standing:
         ringing_at=attempt.ringing_at,
         answered_at=attempt.answered_at,
         ended_at=attempt.ended_at,
+        keys=frozenset((datetime.fromisoformat(at), key) for at, key in attempt.keys or ()),
     )
 
 
 def _columns(standing: Standing) -> dict[str, Any]:
+    pressed = sorted((at.astimezone(UTC).isoformat(), key) for at, key in standing.keys)
     return {
+        # Of few attempts, so that the others' statement does not carry it.
+        **({"keys": [[at, key] for at, key in pressed]} if pressed else {}),
         "disposition": standing.disposition.value if standing.disposition else None,
         "hangup_cause": standing.hangup_cause,
         "duration": standing.duration,

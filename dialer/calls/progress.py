@@ -1,8 +1,8 @@
 """How an attempt advances by what its provider says about it.
 
 Facts come twice, late and in any order. So every field of a standing only ever climbs in an order of its own
-(a later state, a stronger disposition, an earlier moment, a longer duration), and what results depends on the
-set of facts alone.
+(a later state, a stronger disposition, an earlier moment, a longer duration, more keys pressed), and what results
+depends on the set of facts alone.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _NEVER_AT_PROVIDER = frozenset({AttemptState.NOT_PLACED, AttemptState.REFUSED})
 class FactLike(Protocol):
     """What one event or one look-up says about an attempt: it is RINGING, ANSWERED or ENDED.
 
-    `disposition` and `hangup_cause` (Q.850) count on ENDED only; durations are seconds; `at` is UTC. ENDED without a
-    disposition says that it is over, and not how.
+    `disposition` and `hangup_cause` (Q.850) count on ENDED only; durations are seconds; `at` is UTC; `dtmf` are the
+    keys pressed, in order. ENDED without a disposition says that it is over, and not how.
     """
 
     @property
@@ -65,11 +65,14 @@ class FactLike(Protocol):
     def billsec(self) -> float | None: ...
     @property
     def cost(self) -> Decimal | None: ...
+    @property
+    def dtmf(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that is known of an attempt. `contradicted`: its provider spoke of an attempt held as never placed."""
+    """All that is known of an attempt. `keys` are those pressed, each with its moment, so that one that is told of
+    twice counts once. `contradicted`: its provider spoke of an attempt held as never placed."""
 
     state: AttemptState
     disposition: Disposition | None = None
@@ -81,6 +84,7 @@ class Standing:
     answered_at: datetime | None = None
     ended_at: datetime | None = None
     contradicted: bool = False
+    keys: frozenset[tuple[datetime, str]] = frozenset()
 
     @property
     def outcome(self) -> Disposition | None:
@@ -138,6 +142,7 @@ def _with(standing: Standing, fact: FactLike) -> Standing:
         answered_at=answered_at,
         ended_at=ended_at,
         contradicted=standing.contradicted or never_placed,
+        keys=standing.keys | {(fact.at, fact.dtmf)} if fact.dtmf and fact.at else standing.keys,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,14 +12,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from dialer import ids
+from dialer.calls import flow_form
+from dialer.calls.flow import Flow, Prompt
+from dialer.calls.flow_form import FlowError
 from dialer.calls.repeats import LONGEST_DELAY, MOST_TIMES, NO_REPEATS, RepeatPolicy, RepeatPolicyError
 from dialer.calls.window import CallingWindow, WindowError
+from dialer.campaigns.carriers import kinds_that_can, why_unable
 from dialer.campaigns.schedule import ScheduleError, check_dates, parse_local
 from dialer.campaigns.template import Template, TemplateError
 from dialer.errors import Conflict, FieldError, NotFound
 from dialer.lifecycle import CampaignState
 from dialer.providers.contract import Capability
-from dialer.providers.kinds import adapter_class, adapter_kinds
 from dialer.reading import Fields
 from dialer.settings import Settings
 from dialer.speech import Speech, caller_number, e164_or_digits, either
@@ -42,7 +45,7 @@ _MITTO_NAME = re.compile(r"isRepeat|repeat(Busy|Answered|Failed|NoAnswer)(Count|
 
 @dataclass(frozen=True, slots=True)
 class NewCampaign:
-    """What a campaign shall be. Times are UTC; exactly one of `text` and `recorded_filename` is set."""
+    """What a campaign shall be. Times are UTC; exactly one of `text`, `recorded_filename` and `flow` is set."""
 
     name: str
     list_id: str
@@ -51,6 +54,7 @@ class NewCampaign:
     end_at: datetime
     text: str | None = None
     recorded_filename: str | None = None
+    flow: Flow | None = None
     dnd_list_ids: tuple[str, ...] = ()
     speech: Speech = field(default_factory=Speech)
     time_zone: str = DEFAULT_ZONE
@@ -67,13 +71,14 @@ class NewCampaign:
     def read(cls, body: Mapping[str, Any]) -> NewCampaign:
         """Read the parameters of `create_campaign` (`cpaas-campaign-api.md`, "Create Campaign"). Raises `FieldError`.
 
-        Besides that reference's parameters: `repeat_policy`, Mitto's flat names of repeats, `calling_window`,
-        `max_concurrent`, `provider`, and several DND lists as `dnd_list_ids` or a comma list.
+        Besides that reference's parameters: `flow`, which `campaign_type` 1 needs (docs/ivr-flows.md),
+        `repeat_policy`, Mitto's flat names of repeats, `calling_window`, `max_concurrent`, `provider`, and several DND
+        lists as `dnd_list_ids` or a comma list.
         """
         fields = Fields(body)
         list_id, name = fields.identifier("list_id"), fields.needed("campaign_name", longest=LONGEST_NAME)
-        _check_type(fields)
-        text, recorded_filename = _message(fields)
+        flow = _flow(fields)
+        text, recorded_filename = _message(fields) if flow is None else (None, None)
         start_at, end_at, zone = _dates(fields)
         policy, max_retries, retry_time = _repeats(fields, body)
         return cls(
@@ -86,6 +91,7 @@ class NewCampaign:
             time_zone=zone,
             text=text,
             recorded_filename=recorded_filename,
+            flow=flow,
             speech=Speech.read(fields),
             calls_per_minute=fields.whole("calls_per_minute", 0, MOST_CALLS_PER_MINUTE) or None,
             max_concurrent=fields.whole("max_concurrent", 0, MOST_CONCURRENT) or None,
@@ -118,12 +124,13 @@ def create_campaign(
         "id": campaign_id,
         "account_id": account.id,
         "name": request.name,
-        "type": 0,
+        "type": 0 if request.flow is None else 1,
         "state": CampaignState.SCHEDULED.value,
         "list_id": request.list_id,
         "caller_id": e164_or_digits(request.caller_id, account.default_region or settings.default_region),
         "announcement_text": request.text,
         "recorded_filename": request.recorded_filename,
+        "flow": None if request.flow is None else flow_form.to_json(request.flow),
         **asdict(request.speech),
         "time_zone": request.time_zone,
         "start_at": request.start_at,
@@ -151,13 +158,27 @@ def create_campaign(
     return campaign_id
 
 
-def _check_type(fields: Fields) -> None:
-    kind = fields.whole("campaign_type", 0, 1) or 0
-    if kind == 1:
+def _flow(fields: Fields) -> Flow | None:
+    """The flow of a campaign of type 1; an announcement given with it is said before everything else."""
+    kind, given = fields.whole("campaign_type", 0, 1) or 0, fields.raw("flow")
+    if kind == 0:
+        if given is not None:
+            raise FieldError("flow", "flow needs campaign_type 1: give that, too, or leave flow out.")
+        return None
+    if given is None:
         raise FieldError(
-            "campaign_type",
-            "campaign_type 1 (survey) needs an IVR flow, which this version cannot run: use 0, an announcement.",
+            "flow",
+            "flow is missing: campaign_type 1 (survey) needs one, an object with first and menus; "
+            "docs/ivr-flows.md shows it.",
         )
+    try:
+        flow = flow_form.parse(given)
+    except FlowError as error:
+        raise FieldError("flow", str(error)) from None
+    if fields.raw("announcement_text", "recorded_filename") is None:
+        return flow
+    text, recorded_filename = _message(fields)
+    return flow.greeting(Prompt(text, recorded_filename))
 
 
 def _message(fields: Fields) -> tuple[str | None, str | None]:
@@ -281,23 +302,33 @@ def _check_list(connection: Connection, account_id: str, request: NewCampaign) -
         )
     if found.contact_count == 0:
         raise FieldError("list_id", "list_id: this list is empty; add contacts to it first.")
-    if request.text is not None:
-        _check_fields(connection, found, Template.compile(request.text).fields)
+    wanted = list(_wanted_fields(request))
+    if wanted:
+        _check_fields(connection, found, wanted)
 
 
-def _check_fields(connection: Connection, found: AnyRow, wanted: Sequence[str]) -> None:
-    """Every field that the text asks for must be carried by every contact."""
+def _wanted_fields(request: NewCampaign) -> Iterator[tuple[str, str]]:
+    """Where a field of the contacts is asked for, and its name."""
+    said = [("announcement_text", request.text)]
+    if request.flow is not None:
+        said = [(f"flow.{path}.text", prompt.text) for path, prompt in request.flow.prompts()]
+    for where, text in said:
+        for name in Template.compile(text or "").fields:
+            if name not in ALWAYS_THERE:
+                yield where, name
+
+
+def _check_fields(connection: Connection, found: AnyRow, wanted: Sequence[tuple[str, str]]) -> None:
+    """Every field that is asked for must be carried by every contact."""
     counts = contacts.field_counts(connection, found.id)
-    for name in wanted:
-        if name in ALWAYS_THERE:
-            continue
+    for where, name in wanted:
         lacking = found.contact_count - counts.get(name, 0)
         if lacking > 0:
             known = ", ".join(sorted(counts)[:20])
             hint = f"; the list's fields are {known}" if known else "; the list's contacts have no fields"
             raise FieldError(
-                "announcement_text",
-                f"announcement_text asks for {{{name}}}, which {lacking:,} of the list's {found.contact_count:,} "
+                where.partition(".")[0],
+                f"{where} asks for {{{name}}}, which {lacking:,} of the list's {found.contact_count:,} "
                 f"contacts do not have: add it to them or take it out of the text{hint}.",
             )
 
@@ -322,27 +353,37 @@ def _check_provider(connection: Connection, account_id: str, request: NewCampaig
                 "provider",
                 "provider: this account can use no enabled provider of this name; leave it out to use any.",
             )
-    does = "speak a text" if request.text is not None else "play a recorded file"
+    does, capability = _needs(request)
+    kinds = ", ".join(kinds_that_can(capability)) or "none"
     if not usable:
         raise Conflict(
             "provider",
             f"No provider is set up that this account can use: add and enable one that can {does} "
-            f"(kinds: {', '.join(_kinds_that_can(request))}).",
+            f"(kinds: {kinds}).",
         )
-    has_text, has_media = request.text is not None, request.recorded_filename is not None
     problems: list[str] = []
     for row in usable:
-        found = adapter_class(row.kind).check_campaign(request.speech.language_code, has_text, has_media)
+        found = why_unable(
+            row.kind,
+            request.speech.language_code,
+            has_text=request.text is not None,
+            has_media=request.recorded_filename is not None,
+            flow=request.flow,
+        )
         if not found:
             return row.id if request.provider is not None else None
         problems.extend(one for one in found if one not in problems)
     raise FieldError(
         "provider",
-        f"No provider of this account can {does} as this campaign needs (kinds that can: "
-        f"{', '.join(_kinds_that_can(request)) or 'none'}): {' '.join(problems)}",
+        f"No provider of this account can {does} as this campaign needs (kinds that can: {kinds}): "
+        f"{' '.join(problems)}",
     )
 
 
-def _kinds_that_can(request: NewCampaign) -> list[str]:
-    needed = Capability.ANNOUNCE_FILE if request.text is None else Capability.ANNOUNCE_TEXT
-    return [kind for kind in adapter_kinds() if needed in adapter_class(kind).capabilities]
+def _needs(request: NewCampaign) -> tuple[str, Capability]:
+    """What a provider must be able to do, in words and as a capability."""
+    if request.flow is not None:
+        return "ask for keys", Capability.IVR
+    if request.text is not None:
+        return "speak a text", Capability.ANNOUNCE_TEXT
+    return "play a recorded file", Capability.ANNOUNCE_FILE

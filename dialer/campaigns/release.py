@@ -16,12 +16,13 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
 
 from dialer import ids
+from dialer.calls import flow_form
 from dialer.calls.ledger import Ledger
 from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, known_zone, next_opening
+from dialer.campaigns.carriers import why_unable
 from dialer.db import AWAY, reading, utc_now, writing
 from dialer.lifecycle import CallKind, CallState, CampaignState
 from dialer.pace.limiter import Grant, Limiter, Pace, Stage
-from dialer.providers.kinds import adapter_class
 from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import CampaignMove
@@ -274,12 +275,15 @@ def next_tick(at: datetime, tick: timedelta) -> datetime:
 
 def _candidates(connection: Connection, campaign: AnyRow) -> list[AnyRow]:
     """The providers that can carry the campaign's message, in the order in which they are tried."""
-    message = campaign.announcement_text is not None, campaign.recorded_filename is not None
+    flow = None if campaign.flow is None else flow_form.stored(campaign.id, campaign.flow)
+    has_text, has_media = campaign.announcement_text is not None, campaign.recorded_filename is not None
     return [
         provider
         for provider in providers.usable(connection, campaign.account_id)
         if campaign.provider_id in (None, provider.id)
-        and not adapter_class(provider.kind).check_campaign(campaign.language_code, *message)
+        and not why_unable(
+            provider.kind, campaign.language_code, has_text=has_text, has_media=has_media, flow=flow
+        )
     ]
 
 

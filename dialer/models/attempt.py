@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Index, Numeric, text
 from sqlmodel import Field, SQLModel
 
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.models.base import E164, CallId, PublicId, State, UtcDateTime, state_check
+from dialer.models.base import E164, CallId, Json, PublicId, State, UtcDateTime, state_check
 
 _submitting = text(f"state = '{AttemptState.SUBMITTING}'")
 _unsettled = text("settle_at IS NOT NULL")
@@ -68,5 +69,7 @@ class Attempt(SQLModel, table=True):
     duration: float | None = None
     billsec: float | None = None
     cost: Decimal | None = Field(default=None, sa_type=Numeric(12, 6))
+    #: Keys pressed, each with its time: `[["2026-01-13T12:00:00+00:00", "1"]]`, in order; None for none.
+    keys: list[Any] | None = Field(default=None, sa_type=Json)
     #: The provider's words, scrubbed.
     detail: str = ""

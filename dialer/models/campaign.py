@@ -38,9 +38,11 @@ class Campaign(SQLModel, table=True):
     state: str = Field(default=CampaignState.SCHEDULED, sa_type=State)
     list_id: str = Field(foreign_key="contact_list.id", sa_type=PublicId)
     caller_id: str
-    #: Exactly one of the two is set: text with `{fields}`, or a recorded file's name.
+    #: Exactly one of the three is set: text with `{fields}`, a recorded file's name, or (type 1) what
+    #: `flow_form.to_json` wrote.
     announcement_text: str | None = None
     recorded_filename: str | None = None
+    flow: dict[str, Any] | None = Field(default=None, sa_type=Json)
     #: How many times the announcement is spoken in one call.
     repeat_count: int = 1
     voice: str = "Joanna"

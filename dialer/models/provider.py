@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlmodel import Field, SQLModel
 
-from dialer.models.base import PublicId, UtcDateTime
+from dialer.models.base import Json, PublicId, UtcDateTime
 
 
 class Provider(SQLModel, table=True):
@@ -22,6 +23,8 @@ class Provider(SQLModel, table=True):
     base_url: str
     #: Sealed (`SecretBox`); opened only by the dispatcher and by `dialer provider test`.
     credentials: str
+    #: Those of its settings that are no secrets (`Adapter.open_settings`), for who may not open credentials.
+    open_settings: dict[str, Any] | None = Field(default=None, sa_type=Json)
     enabled: bool = True
     #: Why the engine stopped using it by itself (no funds, bad credentials); None: it did not.
     paused_reason: str | None = None

@@ -21,6 +21,7 @@ from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
+from dialer.calls.flow import Flow
 from dialer.http import Client, Request, Trace, make_request
 from dialer.providers.contract import (
     Asked,
@@ -74,6 +75,12 @@ class Adapter(ABC):
     cdrs_every: ClassVar[timedelta] = timedelta(minutes=10)  # how often its CDRs are read, where it keeps any
     methods: ClassVar[Mapping[str, Method]] = {}  # what it documents beside calls
     open_settings: ClassVar[frozenset[str]] = frozenset()  # settings that are no secrets
+    #: Whether any of its callbacks waits for an answer. Not to be set: it has a `read_question` of its own.
+    asks: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        cls.asks = cls.asks or "read_question" in vars(cls)
 
     def __init__(self, config: ProviderConfig) -> None:
         """Raises ProviderSettingError when the configuration cannot work."""
@@ -140,6 +147,18 @@ class Adapter(ABC):
         if has_media and Capability.ANNOUNCE_FILE not in cls.capabilities:
             problems.append(f"A provider of kind {cls.kind} cannot play a recorded file; use a text.")
         return problems
+
+    @classmethod
+    def check_flow(cls, flow: Flow, language: str) -> list[str]:
+        """Why a campaign with such a flow cannot go through this provider: one sentence each.
+
+        Override where a provider walks through menus by itself, and not all of them.
+        """
+        if Capability.IVR not in cls.capabilities:
+            return [f"A provider of kind {cls.kind} cannot ask for keys."]
+        said = [prompt for _, prompt in flow.prompts()]
+        has_text, has_media = any(one.text for one in said), any(one.media for one in said)
+        return cls.check_campaign(language, has_text, has_media)
 
     @classmethod
     def read_question(cls, raw: RawEvent) -> Question | None:

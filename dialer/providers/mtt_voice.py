@@ -1,4 +1,4 @@
-"""MTT: announcements by a spoken text, and voice OTP (`mtt-telecom-api.md`, entry point `sb-api.mtt.ru/v1/sb`).
+"""MTT: announcements by a spoken text, menus, and voice OTP (`mtt-telecom-api.md`, entry point `sb-api.mtt.ru/v1/sb`).
 
 One POST with MTT's word for the method places one call; `result.success` in the reply says whether it was taken.
 Callbacks come at an address that MTT is given by hand: `o_<number>` when the call is begun,
@@ -13,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
+from dialer.calls.flow import Flow
 from dialer.lifecycle import AttemptState, Disposition
+from dialer.providers import mtt_menu
 from dialer.providers.base import Adapter, refusal_by_status
 from dialer.providers.contract import (
     Capability,
@@ -40,7 +42,6 @@ NUMBER_LENGTH = 11
 
 #: Parameter `langCode`. Its table for calls that ask for keys has Turkish, too; announcements have these alone.
 LANGUAGES = frozenset({"ru-RU", "en-US"})
-_LANGUAGE_BY_LOWER = {language.lower(): language for language in LANGUAGES}
 
 #: Parameter `voice_name`, all of it. A campaign may name one of them; the voices that the campaign API names become
 #: one of their gender, and any other leaves the choice to MTT.
@@ -130,7 +131,7 @@ class MttVoiceAdapter(Adapter):
         "a_number": "outgoing number of calls without a caller id of their own, `sip_id` unless set",
         "ivr_method": "MTT's word for calls that ask for keys, `ivr-api` unless set; announcements do not use it",
     }
-    capabilities = frozenset({Capability.ANNOUNCE_TEXT, Capability.VOICE_OTP})
+    capabilities = frozenset({Capability.ANNOUNCE_TEXT, Capability.VOICE_OTP, Capability.IVR})
     final_event_within = timedelta(minutes=15)
 
     def __init__(self, config: ProviderConfig) -> None:
@@ -151,18 +152,18 @@ class MttVoiceAdapter(Adapter):
                 Refusal.BAD_NUMBER,
                 f"MTT calls numbers of exactly {NUMBER_LENGTH} digits, and this has {len(to)}",
             )
-        if not submission.text:
-            raise RefusedError(
-                Refusal.BAD_REQUEST, "MTT speaks texts and plays no recorded files; give the call a text"
-            )
+        text, times, menu = self._said(submission)
+        sip_id = self.settings["sip_id"].strip().removeprefix("+")
         data: dict[str, Any] = {
             "messId": submission.attempt_id,
-            "sip_id": self.settings["sip_id"].strip().removeprefix("+"),
+            "sip_id": sip_id,
             "b_number": to,
-            "messText": said_often(submission.text, submission.repeat_count),
+            "messText": said_often(text, times),
+            **menu,
         }
-        source = digits(submission.caller_id) or self._a_number
-        if source:  # else MTT shows sip_id
+        # MTT shows sip_id when it is given none; a call that asks for keys must be given one.
+        source = digits(submission.caller_id) or self._a_number or (digits(sip_id) if menu else "")
+        if source:
             if len(source) != NUMBER_LENGTH:
                 raise RefusedError(
                     Refusal.BAD_REQUEST,
@@ -170,8 +171,27 @@ class MttVoiceAdapter(Adapter):
                 )
             data["a_number"] = source
         data.update(voice_settings(submission))
-        body = {"method": self.settings["method"].strip(), "data": data}
+        method = (self.settings.get("ivr_method") or "ivr-api") if menu else self.settings["method"]
+        body = {"method": method.strip(), "data": data}
         return ProviderRequest("POST", "", headers=self._authorization(), json=body)
+
+    def _said(self, submission: Submission) -> tuple[str, int, dict[str, Any]]:
+        """The text, how often it is said, and what keys do."""
+        flow = submission.flow
+        if flow is None:
+            if not submission.text:
+                raise RefusedError(
+                    Refusal.BAD_REQUEST, "MTT speaks texts and plays no recorded files; give the call a text"
+                )
+            return submission.text, submission.repeat_count, {}
+        if problems := mtt_menu.why_not(flow):
+            raise RefusedError(Refusal.BAD_REQUEST, problems[0])
+        if not self.config.callback_url.startswith("https://"):
+            raise RefusedError(
+                Refusal.PROVIDER, "MTT tells of keys at https addresses only; DIALER_PUBLIC_URL must be one"
+            )
+        dtmf = mtt_menu.dtmf_of(flow, self.config.callback_url)
+        return mtt_menu.text_of(flow), 1 + flow.menus[flow.first].repeats, {"dtmf": dtmf}
 
     def read_reply(self, reply: Reply) -> Verdict:
         """See "Successful reply" and "Variants of an unsuccessful reply"."""
@@ -248,6 +268,12 @@ class MttVoiceAdapter(Adapter):
             problems.append(_no_language(language))
         return problems
 
+    @classmethod
+    def check_flow(cls, flow: Flow, language: str) -> list[str]:
+        """The flow must be one menu as `mtt_menu` can write it, in one of its languages."""
+        known = mtt_language(language, mtt_menu.LANGUAGES)
+        return [*mtt_menu.why_not(flow), *([] if known else [_no_language(language, mtt_menu.LANGUAGES)])]
+
     def _authorization(self) -> dict[str, str]:
         """See "Authorization: Basic Auth"."""
         return basic_authorization(self.settings["username"].strip(), self.settings["password"])
@@ -260,9 +286,10 @@ def said_often(text: str, times: int) -> str:
     return pause.join([text] * max(1, times))
 
 
-def mtt_language(language: str) -> str | None:
-    """MTT's code for one of ours, in any case, with `_` or `-`; None when MTT does not offer it."""
-    return _LANGUAGE_BY_LOWER.get(language.strip().replace("_", "-").lower())
+def mtt_language(language: str, offered: frozenset[str] = LANGUAGES) -> str | None:
+    """MTT's code for one of ours, in any case, with `_` or `-`; None when it is not among those offered."""
+    word = language.strip().replace("_", "-").lower()
+    return next((one for one in offered if one.lower() == word), None)
 
 
 def voice_settings(submission: Submission) -> dict[str, Any]:
@@ -271,9 +298,10 @@ def voice_settings(submission: Submission) -> dict[str, Any]:
     Raises RefusedError for a language that MTT does not offer: it would be read out as if it were another.
     MTT has neither volume nor pitch, and we have no word for its `emotion`.
     """
-    language = mtt_language(submission.language)
+    offered = LANGUAGES if submission.flow is None else mtt_menu.LANGUAGES
+    language = mtt_language(submission.language, offered)
     if language is None:
-        raise RefusedError(Refusal.BAD_REQUEST, _no_language(submission.language))
+        raise RefusedError(Refusal.BAD_REQUEST, _no_language(submission.language, offered))
     chosen: dict[str, Any] = {
         "langCode": language,
         "voice_name": mtt_voice(submission.voice),
@@ -334,5 +362,5 @@ def _word(value: str) -> str:
     return "".join(value.split()).lower()
 
 
-def _no_language(language: str) -> str:
-    return f"MTT does not speak {language[:20]!r}; choose one of {', '.join(sorted(LANGUAGES))}."
+def _no_language(language: str, offered: frozenset[str] = LANGUAGES) -> str:
+    return f"MTT does not speak {language[:20]!r}; choose one of {', '.join(sorted(offered))}."

@@ -132,6 +132,7 @@ def _configuration(
     return {
         "base_url": adapter.base_url,
         "credentials": box.seal(settings),
+        "open_settings": {key: settings[key] for key in sorted(adapter.open_settings & settings.keys())},
         "callback_auth_hash": callback_auth_hash(settings),
     }
 

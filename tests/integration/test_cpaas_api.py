@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,8 +148,9 @@ def add_provider(engine: Engine, settings: Settings, **values: Any) -> str:
     return provider_id
 
 
-@pytest.fixture
-def world(database: Engine, tmp_path: Path, serve: Callable[[Any], str]) -> Iterator[World]:
+@contextmanager
+def serving(database: Engine, tmp_path: Path, serve: Callable[[Any], str]) -> Iterator[World]:
+    """The API over this database."""
     settings = Settings(home=tmp_path / "home", _env_file=None)
     with writing(database) as connection:
         account_id, auth = accounts.create(connection, "first", NOW)
@@ -158,6 +160,12 @@ def world(database: Engine, tmp_path: Path, serve: Callable[[Any], str]) -> Iter
     app = make_app(database, settings, ring_import=rung.append, clock=lambda: NOW)
     with httpx.Client(base_url=serve(app), timeout=20) as client:
         yield World(database, settings, client, account_id, auth, other_id, other_auth, rung)
+
+
+@pytest.fixture
+def world(database: Engine, tmp_path: Path, serve: Callable[[Any], str]) -> Iterator[World]:
+    with serving(database, tmp_path, serve) as made:
+        yield made
 
 
 # Lists and DND lists
@@ -483,7 +491,7 @@ BAD_CAMPAIGNS: list[tuple[dict[str, Any], int, str]] = [
     ({"campaign_name": "a\0b"}, 400, "campaign_name"),
     ({"campaign_name": "\ud800"}, 400, "campaign_name"),
     ({"campaign_name": {"a": 1}}, 400, "campaign_name"),
-    ({"campaign_type": "1"}, 400, "campaign_type"),
+    ({"campaign_type": "1"}, 400, "flow"),
     ({"campaign_type": "2"}, 400, "campaign_type"),
     ({"campaign_type": "announce"}, 400, "campaign_type"),
     ({"campaign_caller_id": None}, 400, "campaign_caller_id"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from test_sandbox import running, until
 
+from dialer.calls.flow_form import parse
 from dialer.http import make_client
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter, submit
@@ -58,7 +60,9 @@ class Inbox:
 
 def mtt_at(url: str, **settings: str) -> Adapter:
     own = {"username": "user", "password": "s3same", "method": "inform", "sip_id": "79581112233"}
-    return make_adapter(ProviderConfig("PR1", "moscow", "mtt-voice", f"{url}/mtt-voice", {**own, **settings}))
+    hook = "https://dialer.example.com/webhooks/moscow/token"
+    config = ProviderConfig("PR1", "moscow", "mtt-voice", f"{url}/mtt-voice", {**own, **settings}, hook)
+    return make_adapter(config)
 
 
 def call_to(end: str, reference: str = "") -> Submission:
@@ -334,3 +338,34 @@ def test_keys_are_told_and_a_transfer_ends_with_the_call(
     assert "".join(fact.dtmf for fact in facts) == keys
     assert {fact.attempt_id for fact in facts} == {"AT1"}
     assert len(inbox.events) - len(facts) == (key is TRANSFER and end == "00")
+
+
+def test_a_flow_is_taken_and_its_keys_come_back() -> None:
+    flow = parse(
+        {
+            "first": "main",
+            "menus": {
+                "main": {
+                    "prompts": [{"text": "Press 2 to confirm"}],
+                    "keys": {"2": {"does": "opt_out"}, "3": {"does": "transfer", "number": "+74997090111"}},
+                }
+            },
+        }
+    )
+
+    async def story() -> tuple[Outcome, Inbox]:
+        inbox = Inbox()
+        async with (
+            running(inbox.app) as hook,
+            running(make_app(time_scale=0, callback_url=f"{hook}/hook")) as url,
+        ):
+            client, asked = make_client(5), replace(call_to("00"), text=None, flow=flow)
+            result = await submit(client, mtt_at(url), asked, timeout=10)
+            await until(lambda: len(inbox.events) == 3)
+            await client.aclose()
+        return result.outcome, inbox
+
+    outcome, inbox = asyncio.run(story())
+    facts = [fact for event in inbox.events for fact in mtt_at("http://x").read_event(event)]
+    assert outcome is Outcome.PLACED
+    assert [(fact.attempt_id, fact.dtmf) for fact in facts] == [("AT00", ""), ("AT00", "2"), ("AT00", "")]

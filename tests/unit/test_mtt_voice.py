@@ -557,7 +557,7 @@ def test_a_body_of_many_braces_is_nonsense_like_any_other() -> None:
 def test_mtt_voice_is_a_kind_of_provider_that_speaks() -> None:
     assert "mtt-voice" in adapter_kinds()
     adapter = adapter_with()
-    assert adapter.capabilities == {Capability.ANNOUNCE_TEXT, Capability.VOICE_OTP}
+    assert adapter.capabilities == {Capability.ANNOUNCE_TEXT, Capability.VOICE_OTP, Capability.IVR}
     assert adapter.base_url == "https://sb-api.mtt.ru/v1/sb"
     assert adapter.check_request() is None
 

@@ -26,8 +26,10 @@ def fact(
     duration: float | None = None,
     billsec: float | None = None,
     cost: Decimal | None = None,
+    dtmf: str = "",
 ) -> Fact:
-    return Fact("AT1", state, disposition, cause, NOON + timedelta(seconds=after), duration, billsec, cost)
+    at = NOON + timedelta(seconds=after)
+    return Fact("AT1", state, disposition, cause, at, duration, billsec, cost, dtmf=dtmf)
 
 
 maybe_seconds = st.none() | st.integers(0, 600).map(float)
@@ -41,6 +43,7 @@ facts = st.lists(
         duration=maybe_seconds,
         billsec=maybe_seconds,
         cost=st.none() | st.decimals(0, 5, places=3),
+        dtmf=st.sampled_from(["", "1", "2", "12"]),
     ),
     max_size=7,
 )
@@ -123,6 +126,11 @@ def test_somebody_picked_up_and_nobody_said_how_it_ended_counts_as_answered() ->
     standing = advance(SUBMITTING, [fact(AttemptState.ENDED), fact(AttemptState.ANSWERED)])
     assert standing.outcome is Disposition.ANSWERED
     assert advance(standing, [fact(AttemptState.ENDED, Disposition.FAILED)]).outcome is Disposition.FAILED
+
+
+def test_a_key_that_is_told_of_twice_was_pressed_once() -> None:
+    one, two = (fact(AttemptState.ANSWERED, after=after, dtmf="1") for after in (5, 9))
+    assert advance(SUBMITTING, [two, one, one]).keys == {(one.at, "1"), (two.at, "1")}
 
 
 @pytest.mark.parametrize("state", [AttemptState.NOT_PLACED, AttemptState.REFUSED])

@@ -1,0 +1,122 @@
+"""One step through a flow: what to answer when keys were pressed, or none were.
+
+Pure: the same flow, state and keys give the same step, so that a question asked twice gets the same answer, and
+whoever consumes the event later sees what was done. Where a call stands in its flow travels with the provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dialer.calls.flow import Action, Does, Flow, Menu, Prompt
+from dialer.providers.live import Answer, Collect, Connect
+
+#: Answers that one call gets from its flow; then it is hung up, wherever it stands.
+MOST_STEPS = 100
+HANG_UP = Answer()
+
+#: Names in the state: the menu last said, how often it was said again, how many answers there were; `OVER` after the
+#: last.
+MENU, AGAIN, STEPS, OVER = "menu", "again", "steps", "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a step does besides answering: `key` is the one that counted, empty for none; `opt_out`: the callee's number
+    is to go on the account's global DND list; `transfer` is the number (E.164) that the callee is connected with."""
+
+    key: str = ""
+    opt_out: bool = False
+    transfer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An answer, and what else comes of it."""
+
+    answer: Answer
+    effects: Effects = Effects()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    menu: str
+    again: int
+    steps: int
+
+
+def at_first_menu(flow: Flow) -> dict[str, Any]:
+    """The state of a call whose first menu has been said."""
+    return _state(_Place(flow.first, 0, 1))
+
+
+def next_answer(flow: Flow, state: Mapping[str, Any], keys: str) -> Step:
+    """What to answer now. `state` is that of the last answer, empty before the first; `keys` were pressed since. Of
+    several keys the first counts: whoever presses twice means once.
+
+    Never raises: a state that is none of ours, or whose call has had `MOST_STEPS`, hangs up.
+    """
+    if not state:
+        return Step(_say_menu(flow, _Place(flow.first, 0, 0)))
+    place = _read(flow, state)
+    if place is None:
+        return Step(HANG_UP)
+    menu = flow.menus[place.menu]
+    key = keys[:1]
+    action = menu.keys.get(key)
+    if action is not None:
+        return _do(flow, place, action, key)
+    if place.again < menu.repeats:
+        answer = _say_menu(flow, _Place(place.menu, place.again + 1, place.steps))
+        return Step(answer, Effects(key))
+    return _do(flow, place, menu.otherwise, key)
+
+
+def effects_of_key(flow: Flow, keys: str) -> Effects:
+    """What comes of keys pressed in the first menu, where a provider walks through it by itself."""
+    return next_answer(flow, at_first_menu(flow), keys).effects if keys else Effects()
+
+
+def _do(flow: Flow, place: _Place, action: Action, key: str) -> Step:
+    if action.does is Does.GO_TO and action.menu is not None and action.menu in flow.menus:
+        return Step(_say_menu(flow, _Place(action.menu, 0, place.steps), action.say), Effects(key))
+    if action.does is Does.REPEAT:
+        return Step(_say_menu(flow, _Place(place.menu, 0, place.steps), action.say), Effects(key))
+    if action.does is Does.TRANSFER and action.number is not None:
+        answer = Answer(say=action.say, connect=Connect((action.number,)), state={OVER: True})
+        return Step(answer, Effects(key, transfer=action.number))
+    effects = Effects(key, opt_out=bool(key) and action.does is Does.OPT_OUT)
+    return Step(Answer(say=action.say, state={OVER: True}), effects)
+
+
+def _say_menu(flow: Flow, place: _Place, before: tuple[Prompt, ...] = ()) -> Answer:
+    if place.steps >= MOST_STEPS:
+        return HANG_UP
+    menu: Menu = flow.menus[place.menu]
+    return Answer(
+        say=(*before, *menu.prompts),
+        collect=Collect(digits=1, timeout=menu.timeout),
+        state=_state(_Place(place.menu, place.again, place.steps + 1)),
+    )
+
+
+def _state(place: _Place) -> dict[str, Any]:
+    return {MENU: place.menu, AGAIN: place.again, STEPS: place.steps}
+
+
+def _read(flow: Flow, state: Mapping[str, Any]) -> _Place | None:
+    menu, again, steps = state.get(MENU), _count(state.get(AGAIN)), _count(state.get(STEPS))
+    if not isinstance(menu, str) or menu not in flow.menus or again is None or steps is None:
+        return None
+    return _Place(menu, again, steps)
+
+
+def _count(value: Any) -> int | None:
+    """A count as we wrote it; a provider may have made a text of it."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 4:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
+        return None
+    return value
