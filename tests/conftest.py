@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from dialer.embedded import EmbeddedServer
+from dialer.providers.base import Adapter
+from dialer.providers.contract import ProviderConfig
+from dialer.providers.methods import File, Method, Parameter, Value
+from dialer.providers.mtt_sms import MttSmsAdapter
+from dialer.providers.mtt_telecom_methods import METHODS
 
 # No deadline: a shared machine is slow now and then, and nothing here asserts speed.
 settings.register_profile(
@@ -38,3 +44,40 @@ def redis_server(embedded_redis: EmbeddedServer) -> str:
     with Redis.from_url(embedded_redis.url) as client:
         client.flushall()
     return embedded_redis.url
+
+
+@pytest.fixture(scope="session")
+def sample() -> Callable[[Method], dict[str, Value]]:
+    """One value of its type for every parameter of a method, for where its meaning does not matter."""
+    by_type = {str: "a name.mp3", int: 1, bool: True, File: File("hello.mp3", b"ID3")}
+
+    def of(parameter: Parameter) -> Value:
+        if parameter.fields:
+            return [{field.name: of(field) for field in parameter.fields}]
+        return parameter.choices[0] if parameter.choices else by_type[parameter.takes]
+
+    def values(method: Method) -> dict[str, Value]:
+        return {parameter.name: of(parameter) for parameter in method.parameters}
+
+    return values
+
+
+class _TelecomAdapter(MttSmsAdapter):
+    kind = "mtt-callback"
+    default_base_url = "https://webapicommon.mtt.ru/index.php"
+    required_settings: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("username", "password", "customer_name"), "a text"
+    )
+    methods = METHODS
+
+    def __init__(self, config: ProviderConfig) -> None:
+        Adapter.__init__(self, config)
+
+
+@pytest.fixture(scope="session")
+def telecom() -> Callable[[str], Adapter]:
+    """An adapter of MTT's Telecom API at a base URL, its own when that is empty."""
+    settings = {"username": "south", "password": "s3cret:key", "customer_name": "110000777"}
+    return lambda base_url: _TelecomAdapter(
+        ProviderConfig("PR1", "south", "mtt-callback", base_url, settings)
+    )

@@ -263,7 +263,8 @@ async def call_method(
     again. `values` are by parameter; a text is read by the parameter's type.
 
     Raises ProviderError, a sentence without credentials: no such method or parameter, a value that is missing or
-    malformed (nothing was sent then), no answer, an error of the provider's, an answer that cannot be read.
+    malformed (nothing was sent then), no answer, an error of the provider's (TooManyRequestsError after a 429,
+    MethodRefusedError where the error is documented), an answer that cannot be read.
     """
     method = adapter.methods.get(name)
     if method is None:
@@ -274,8 +275,10 @@ async def call_method(
     try:
         return _read_result(adapter, method, reply, longest)
     except ProviderError as error:
-        # What a provider says it may have been told.
-        raise ProviderError(hide(str(error), _secrets(adapter, request))) from None
+        error.args = (
+            hide(str(error), _secrets(adapter, request)),
+        )  # what a provider says it may have been told
+        raise error from None
 
 
 async def look_up(
@@ -380,7 +383,8 @@ def _prepare(adapter: Adapter, request: ProviderRequest) -> Request:
                 Refusal.PROVIDER, f"the header {name} cannot be sent: a credential holds a control character"
             )
     path = request.path.lstrip("/")
-    url = f"{adapter.base_url}/{path}" if path else adapter.base_url
+    base_url = request.base_url or adapter.base_url
+    url = f"{base_url}/{path}" if path else base_url
     if request.params:
         url = f"{url}?{urlencode(request.params)}"
     return make_request(request.method, url, request.headers, json=request.json, content=request.content)
@@ -408,7 +412,7 @@ async def _ask(
     except ProviderError:
         raise
     except Exception as error:  # noqa: BLE001 - transports raise more than they document
-        host = urlsplit(adapter.base_url).hostname
+        host = urlsplit(request.base_url or adapter.base_url).hostname
         did = "did not answer" if trace.connected else "could not be reached"
         mend = "; check --base-url and the network"
         if changes and trace.sent:
@@ -423,7 +427,8 @@ def _read_result(adapter: Adapter, method: Method, reply: Reply, longest: int) -
     if reply.status == 429:
         wait = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
         when = "later" if wait is None else f"in {wait:.0f} s"
-        raise ProviderError(f"{name} got too many requests (HTTP 429) and did nothing; try again {when}.")
+        sentence = f"{name} got too many requests (HTTP 429) and did nothing; try again {when}."
+        raise TooManyRequestsError(sentence, wait)
     if reply.truncated:
         raise ProviderError(f"{name} answered {method.name} with more than {longest >> 20} MiB.")
     try:

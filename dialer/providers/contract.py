@@ -64,6 +64,14 @@ class TooManyRequestsError(ProviderError):
         self.retry_after = retry_after
 
 
+class MethodRefusedError(ProviderError):
+    """The provider answered a method with an error that it documents: nothing was done. `word` is its word for it."""
+
+    def __init__(self, sentence: str, word: str) -> None:
+        super().__init__(sentence)
+        self.word = word
+
+
 class RefusedError(ProviderError):
     """Raised by `build_request` for an attempt this provider cannot make; nothing was sent."""
 
@@ -211,7 +219,10 @@ class CdrPage:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRequest:
-    """A request in the provider's words: `path` is appended to the base URL, `json` or `content` the body."""
+    """A request in the provider's words: `path` is appended to the base URL, `json` or `content` the body.
+
+    `base_url` is that of another of the provider's services, which takes the same credentials.
+    """
 
     method: str
     path: str = field(repr=False)
@@ -219,6 +230,7 @@ class ProviderRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     json: Any = field(default=None, repr=False)
     content: bytes | None = field(default=None, repr=False)
+    base_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ method: that is `submit`'s, behind the DND lists, the calling window and the cap
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import httpx
 from dialer.providers.contract import ProviderError, ProviderRequest, Reply
 
 MAX_FILE = 64 << 20  # bytes of a file that is sent or fetched
+MAX_ENTRIES = 1000  # of an array
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +28,53 @@ class File:
     content: bytes = field(repr=False)
 
 
-Value = str | int | bool | File
+Entry = Mapping[str, Any]  # of an array: values by the names of its parameter's `fields`
+Value = str | int | bool | File | list[Entry]
 Values = Mapping[str, Any]  # by the parameter's name, each of the parameter's type
 
 #: How a value of each type is written on the command line.
-_WRITTEN: Mapping[type, str] = {str: "TEXT", int: "NUMBER", bool: "yes/no", File: "@FILE"}
+_WRITTEN: Mapping[Any, str] = {str: "TEXT", int: "NUMBER", bool: "yes/no", File: "@FILE", list: "JSON"}
 _YES, _NO = frozenset({"yes", "true", "1"}), frozenset({"no", "false", "0"})
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a method; it `takes` a str, an int, a bool or a File."""
+    """One parameter of a method; it `takes` a str, an int, a bool, a File, or a list: an array of objects with
+    `fields`. Where there are `choices`, a text must be one of them."""
 
     name: str
     meaning: str  # a phrase
-    takes: type[Value] = str
+    takes: Any = str
     needed: bool = False
+    choices: tuple[str, ...] = ()
+    fields: tuple[Parameter, ...] = ()
 
     def __str__(self) -> str:
         """As it is written on the command line: `id=NUMBER`, and in brackets what may be left out."""
-        written = f"{self.name}={_WRITTEN[self.takes]}"
+        written = f"{self.name}={self.written()}"
         return written if self.needed else f"[{written}]"
+
+    def written(self) -> str:
+        """How its value is written on the command line."""
+        return "|".join(self.choices) if self.choices else _WRITTEN[self.takes]
+
+    def read(self, value: Any) -> Value | None:
+        """The value, a text read by the type; None when it cannot be used."""
+        read: Any = _READERS[self.takes](value) if isinstance(value, str) else value
+        if type(read) is not self.takes:
+            return None
+        if self.choices and read not in self.choices:
+            return None
+        if isinstance(read, File) and not _is_sendable(read):
+            return None
+        if isinstance(read, list):
+            return self._read_entries(read)
+        return read  # type: ignore[no-any-return]  # it is of the type that the parameter takes
+
+    def _read_entries(self, entries: list[Any]) -> list[Entry] | None:
+        read = [_read_fields(self.fields, entry) for entry in entries[: MAX_ENTRIES + 1]]
+        usable = [entry for entry in read if entry is not None]
+        return usable if 0 < len(usable) == len(entries) <= MAX_ENTRIES else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +123,11 @@ class Method:
         return " ".join(map(str, self.parameters))
 
     def _read_value(self, parameter: Parameter, value: Value) -> Value:
-        read: Value | None = value
-        if isinstance(value, str):
-            read = _READERS[parameter.takes](value)
-        if isinstance(read, File) and not _is_sendable(read):
-            read = None
-        if read is None or type(read) is not parameter.takes:
+        read = parameter.read(value)
+        if read is None:
             raise ProviderError(
                 f"{self.name} cannot use what is given as {parameter.name}, {parameter.meaning}: "
-                f"write {parameter.name}={_WRITTEN[parameter.takes]}{_LIMITS.get(parameter.takes, '')}."
+                f"write {parameter.name}={parameter.written()}{_limit(parameter)}."
             )
         return read
 
@@ -135,7 +159,22 @@ def markdown(known: Mapping[str, Method]) -> str:
 
 
 def _in_words(method: Method) -> str:
-    return "; ".join(f"`{parameter}` {parameter.meaning}" for parameter in method.parameters) or "none"
+    return "; ".join(map(_parameter_in_words, method.parameters)) or "none"
+
+
+def _parameter_in_words(parameter: Parameter) -> str:
+    written = str(parameter).replace("|", "\\|")  # in a table
+    fields = ", ".join(map(_parameter_in_words, parameter.fields))
+    return f"`{written}` {parameter.meaning}{f' ({fields})' if fields else ''}"
+
+
+def _read_fields(fields: tuple[Parameter, ...], entry: Any) -> Entry | None:
+    """An object of an array with its values checked; None when it cannot be used."""
+    if not isinstance(entry, dict) or any(name not in {field.name for field in fields} for name in entry):
+        return None
+    read = {field.name: field.read(entry[field.name]) for field in fields if field.name in entry}
+    is_whole = all(field.name in entry for field in fields if field.needed)
+    return read if is_whole and None not in read.values() else None
 
 
 def _read_text(value: str) -> str | None:
@@ -155,13 +194,29 @@ def _read_yes(value: str) -> bool | None:
     return True if word in _YES else False if word in _NO else None
 
 
-_READERS: Mapping[type, Callable[[str], Value | None]] = {
+def _read_array(value: str) -> list[Any] | None:
+    try:
+        read = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, list) else None
+
+
+_READERS: Mapping[Any, Callable[[str], Value | None]] = {
     str: _read_text,
     int: _read_number,
     bool: _read_yes,
     File: lambda _: None,
+    list: _read_array,
 }
-_LIMITS: Mapping[type, str] = {File: f" with at most {MAX_FILE >> 20} MiB"}
+
+
+def _limit(parameter: Parameter) -> str:
+    if parameter.takes is File:
+        return f" with at most {MAX_FILE >> 20} MiB"
+    if parameter.takes is list:
+        return f", an array of 1 to {MAX_ENTRIES} objects with {' '.join(map(str, parameter.fields))}"
+    return ""
 
 
 def _is_sendable(file: File) -> bool:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar
-from urllib.parse import quote
 
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter, refusal_by_status
@@ -31,7 +30,8 @@ from dialer.providers.contract import (
     Submission,
     Verdict,
 )
-from dialer.providers.mtt import basic_authorization, event_parameters
+from dialer.providers.mtt import event_parameters
+from dialer.providers.mtt_sms_methods import METHODS, authorization, request_id, resource
 from dialer.providers.reading import checked_reference, digits
 
 CREATED = 201  # `status_code` of "Successfull"
@@ -62,11 +62,11 @@ class MttSmsAdapter(Adapter):
     optional_settings: ClassVar[Mapping[str, str]] = {}
     capabilities = frozenset({Capability.SMS_OTP})
     final_event_within = timedelta(minutes=15)
+    methods = METHODS
 
     def __init__(self, config: ProviderConfig) -> None:
         super().__init__(config)
-        self._account_sid = self.settings["account_sid"].strip()
-        if not re.fullmatch(r"[A-Za-z0-9._-]+", self._account_sid):
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", self.settings["account_sid"].strip()):
             # A colon would end the user name of Basic authorization.
             raise ProviderSettingError(
                 f"account_sid of provider {config.name} can have letters, digits, dots and dashes only."
@@ -86,7 +86,9 @@ class MttSmsAdapter(Adapter):
         if not text:
             raise RefusedError(Refusal.BAD_REQUEST, "the message has no text")
         body = {"from": self._sender, "to": digits(submission.to), "text": text, "tag": submission.attempt_id}
-        return ProviderRequest("POST", self._path("messages"), headers=self._authorization(), json=body)
+        return ProviderRequest(
+            "POST", resource(self.settings, "messages"), headers=authorization(self.settings), json=body
+        )
 
     def read_reply(self, reply: Reply) -> Verdict:
         """See "Для отправки сообщения", "Response". `status_code` in the body counts, under whichever HTTP status."""
@@ -101,7 +103,7 @@ class MttSmsAdapter(Adapter):
             )
         if code == INVALID and "error" in answer:
             # The error's own words are left out: they may repeat the message.
-            named = _request_id(answer.get("request_id"))
+            named = request_id(answer.get("request_id"))
             return Verdict(
                 Outcome.REFUSED, refusal=Refusal.BAD_REQUEST, detail=f"MTT refused the message{named}"
             )
@@ -155,7 +157,9 @@ class MttSmsAdapter(Adapter):
 
     def check_request(self) -> ProviderRequest:
         """See "Для получения номеров аккаунта"."""
-        return ProviderRequest("GET", self._path("numbers"), headers=self._authorization())
+        return ProviderRequest(
+            "GET", resource(self.settings, "numbers"), headers=authorization(self.settings)
+        )
 
     def read_check(self, reply: Reply) -> str:
         """See "Для получения номеров аккаунта": whether `sender` is among them, unless they are more than a page."""
@@ -175,13 +179,6 @@ class MttSmsAdapter(Adapter):
             )
         return f"MTT accepts account_sid and token of {name}; numbers of the account: {total}."
 
-    def _path(self, resource: str) -> str:
-        return f"v2/accounts/{quote(self._account_sid, safe='')}/{resource}"
-
-    def _authorization(self) -> dict[str, str]:
-        """ "Basic HTTP auth": `{accountSID}:{Token}`."""
-        return basic_authorization(self._account_sid, self.settings["token"].strip())
-
 
 def _message_id(uri: object) -> str | None:
     """The last part of a message's `uri`, as callbacks give it (`message_sid`)."""
@@ -189,9 +186,3 @@ def _message_id(uri: object) -> str | None:
         return None
     _, messages, message_sid = uri.rpartition("/messages/")
     return message_sid if messages and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", message_sid) else None
-
-
-def _request_id(value: object) -> str:
-    """The identifier of an error, for whoever asks MTT about it."""
-    known = isinstance(value, str) and re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value)
-    return f", request {value}" if known else ""

@@ -19,6 +19,9 @@ from dialer.sandbox.callbacks import Callbacks, Receiver
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.mitto import Mitto
 from dialer.sandbox.mitto_flash import MittoFlash
+from dialer.sandbox.mtt_accounts import MttAccounts
+from dialer.sandbox.mtt_gapi import MttGapi
+from dialer.sandbox.mtt_rpc import Rpc
 from dialer.sandbox.mtt_sms import MttSms
 from dialer.sandbox.mtt_voice import MttVoice
 from dialer.sandbox.wire import OpenProtocol, Server
@@ -45,6 +48,9 @@ def make_app(
     if callback_url:
         receiver = Receiver(callback_url, callback_user, callback_password)
         callbacks.receivers = dict.fromkeys(PROVIDERS, receiver)
+
+    mtt_common = Rpc(MttAccounts().handlers(), access_key)
+    mtt_gapi = Rpc(MttGapi().handlers(), access_key)
 
     async def show_log(request: Request) -> Response:
         since = request.query_params.get("since", "0")
@@ -103,6 +109,8 @@ def make_app(
         routes=[
             Mount("/mitto", routes=Mitto(call_log, callbacks, access_key).routes()),
             Mount("/mitto-flash", routes=MittoFlash(call_log, callbacks, access_key).routes()),
+            Route("/mtt-callback", mtt_common.answer, methods=["POST"]),
+            Route("/mtt-callback/v1/api", mtt_gapi.answer, methods=["POST"]),
             Mount("/mtt-sms", routes=MttSms(call_log, callbacks, access_key).routes()),
             Route("/mtt-voice", MttVoice(call_log, callbacks).order, methods=["POST"]),
             Route("/sandbox/log", show_log),

@@ -6,11 +6,9 @@ The tables here are read off the reference once more, not taken from the adapter
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
-import secrets
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +20,7 @@ from starlette.routing import Route
 
 from dialer.sandbox.callbacks import Callback, Callbacks
 from dialer.sandbox.log import CallLog
+from dialer.sandbox.login import knows, login_of
 from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds
 from dialer.sandbox.wire import Reset, Silence
 
@@ -36,6 +35,10 @@ UNDELIVERED = (Ending.UNAVAILABLE, Ending.INVALID_NUMBER, Ending.CONGESTION)
 
 NUMBER = "35800445016"  # the account's, as in the example of the numbers
 MOST_ON_A_PAGE = 20
+MOST_KEPT = 10_000  # messages of an account that can be looked at
+#: "Фильтр по параметрам", and what the numbers' page has.
+FILTERS = ("message_sid", "number", "external_number", "number_sid", "direction", "status")
+PAGING = ("limit", "offset")
 SECONDS_BETWEEN = 0.2
 SECONDS_LATE = 60.0
 
@@ -48,34 +51,65 @@ class MttSms:
         self._callbacks = callbacks
         self._access_key = access_key
         self._held_once: set[str] = set()  # numbers that have had their 429
+        self._messages: dict[
+            str, dict[str, dict[str, Any]]
+        ] = {}  # by account and message_sid, the oldest first
 
     def routes(self) -> list[Route]:
         """Below the base URL."""
         return [
             Route("/v2/accounts/{account_sid}/numbers", self.numbers, methods=["GET"]),
             Route("/v2/accounts/{account_sid}/messages", self.send, methods=["POST"]),
+            Route("/v2/accounts/{account_sid}/messages", self.messages, methods=["GET"]),
+            Route("/v2/accounts/{account_sid}/messages/{message_sid}", self.message, methods=["GET"]),
         ]
 
     async def numbers(self, request: Request) -> Response:
         """`GET …/numbers`."""
         if not self._knows(request):
             return _error(401, "Unauthorized")
-        limit = request.query_params.get("limit", str(MOST_ON_A_PAGE))
-        offset = request.query_params.get("offset", "0")
-        if not re.fullmatch(r"[0-9]{1,9}", limit) or not re.fullmatch(r"[0-9]{1,9}", offset):
-            return _error(400, "Invalid params: limit and offset should be numbers")
-        shown = [{"number": NUMBER, "direction": "OUT"}][int(offset) :][: min(int(limit), MOST_ON_A_PAGE)]
-        return JSONResponse(
-            {
-                "page": 0,
-                "total": 1,
-                "limit": min(int(limit), MOST_ON_A_PAGE),
-                "offset": int(offset),
-                "prev": "",
-                "next": "",
-                "numbers": shown,
-            }
-        )
+        return _page(request, "numbers", [{"number": NUMBER, "direction": "OUT"}])
+
+    async def messages(self, request: Request) -> Response:
+        """`GET …/messages`."""
+        if not self._knows(request):
+            return _error(401, "Unauthorized")
+        wanted = {name: value for name, value in request.query_params.items() if name in FILTERS}
+        found = [
+            message
+            for message in self._of(request).values()
+            if all(message.get(name) == value for name, value in wanted.items())
+        ]
+        return _page(request, "messages", found[::-1], FILTERS)
+
+    async def message(self, request: Request) -> Response:
+        """`GET …/messages/{messageSID}`."""
+        if not self._knows(request):
+            return _error(401, "Unauthorized")
+        found = self._of(request).get(request.path_params["message_sid"])
+        if found is None:
+            return _error(404, "Message not found")
+        return _page(request, "messages", [found])
+
+    def _of(self, request: Request) -> dict[str, dict[str, Any]]:
+        return self._messages.setdefault(request.path_params["account_sid"], {})
+
+    def _keep(self, account_sid: str, message_sid: str, order: Mapping[str, str], status: str) -> None:
+        """A message with the status that it comes to."""
+        kept = self._messages.setdefault(account_sid, {})
+        kept[message_sid] = {
+            "account_sid": account_sid,
+            "message_sid": message_sid,
+            "text": order["text"],
+            "created_at": int(time.time()),
+            "direction": "outbound",
+            "number": order["from"],
+            "external_number": order["to"],
+            "status": status,
+            "segment_count": 1 + len(order["text"]) // 160,
+        }
+        if len(kept) > MOST_KEPT:
+            del kept[next(iter(kept))]
 
     async def send(self, request: Request) -> Response:
         """`POST …/messages`."""
@@ -106,6 +140,7 @@ class MttSms:
         answer = Answer.OK if fate.answer is Answer.TOO_MANY else fate.answer
         reference = order.get("tag") or message_sid
         self._log.add("mtt-sms", reference, order["to"], accepted=True, status=answer.value)
+        self._keep(account_sid, message_sid, order, statuses_of(fate)[-1])
         planned = planned_callbacks(fate, account_sid, message_sid, order)
         if fate.delivery is Delivery.EARLY:
             await self._callbacks.deliver_now(planned)
@@ -115,14 +150,8 @@ class MttSms:
 
     def _knows(self, request: Request) -> bool:
         """ "Basic HTTP auth": `-u {accountSID}:{Token}`."""
-        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-        try:
-            login = base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, ValueError):
-            return False
-        user, _, token = login.partition(":")
-        known = self._access_key is None or secrets.compare_digest(token.encode(), self._access_key.encode())
-        return scheme == "Basic" and user == request.path_params["account_sid"] and bool(token) and known
+        user, token = login_of(request) or ("", "")
+        return bool(user) and user == request.path_params["account_sid"] and knows(token, self._access_key)
 
 
 def read_order(raw: bytes) -> tuple[dict[str, Any], str | None]:
@@ -147,13 +176,18 @@ def read_order(raw: bytes) -> tuple[dict[str, Any], str | None]:
     return order, None
 
 
+def statuses_of(fate: Fate) -> list[str]:
+    """What becomes of a message, in order."""
+    return [status for status in STATUSES if status != "delivered" or fate.ending not in UNDELIVERED]
+
+
 def planned_callbacks(
     fate: Fate, account_sid: str, message_sid: str, order: Mapping[str, str]
 ) -> Sequence[Callback]:
     """The callbacks of a message; delays in seconds, each counted from the one before."""
     if fate.delivery is Delivery.NEVER:
         return ()
-    statuses = [status for status in STATUSES if status != "delivered" or fate.ending not in UNDELIVERED]
+    statuses = statuses_of(fate)
     last = statuses[-1]
     if fate.delivery is Delivery.BACKWARDS:
         statuses.reverse()
@@ -178,6 +212,34 @@ def planned_callbacks(
         if fate.delivery is Delivery.DOUBLED:
             planned.append(Callback("mtt-sms", query, 0.0))
     return planned
+
+
+def _page(
+    request: Request, name: str, found: Sequence[Mapping[str, Any]], filters: Sequence[str] = ()
+) -> Response:
+    """A page of a list; `page` counts from 0."""
+    asked = request.query_params
+    if any(one not in (*PAGING, *filters) for one in asked):
+        return _error(400, "Invalid params: unknown parameter")
+    limit, offset = asked.get("limit", str(MOST_ON_A_PAGE)), asked.get("offset", "0")
+    if not all(re.fullmatch(r"[0-9]{1,9}", number) for number in (limit, offset)) or int(limit) == 0:
+        return _error(400, "Invalid params: limit and offset should be numbers")
+    size, start = min(int(limit), MOST_ON_A_PAGE), int(offset)
+
+    def link(to: int) -> str:
+        return str(request.url.include_query_params(limit=size, offset=to))
+
+    return JSONResponse(
+        {
+            "page": start // size,
+            "total": len(found),
+            "limit": size,
+            "offset": start,
+            "prev": link(max(0, start - size)) if start else "",
+            "next": link(start + size) if start + size < len(found) else "",
+            name: list(found[start : start + size]),
+        }
+    )
 
 
 def _reply(answer: Answer, uri: str) -> Response:

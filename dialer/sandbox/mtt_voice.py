@@ -5,7 +5,6 @@ The tables here are read off the reference once more, not taken from the adapter
 
 from __future__ import annotations
 
-import base64
 import json
 import secrets
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +18,7 @@ from starlette.responses import Response
 
 from dialer.sandbox.callbacks import Callback, Callbacks
 from dialer.sandbox.log import CallLog
+from dialer.sandbox.login import login_of
 from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds, talk_seconds
 from dialer.sandbox.wire import Reset, Silence
 
@@ -82,7 +82,7 @@ class MttVoice:
 
     async def order(self, request: Request) -> Response:
         """The POST that initiates a call."""
-        if not _has_login(request):
+        if login_of(request) is None:
             return Response(status_code=401, headers={"WWW-Authenticate": "Basic"})
         try:
             body = json.loads(await request.body())
@@ -254,15 +254,6 @@ def _is_number(value: object) -> bool:
 
 def _is_one_of(value: object, known: Collection[str] | None) -> bool:
     return isinstance(value, str) and bool(value) and (known is None or value in known)
-
-
-def _has_login(request: Request) -> bool:
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    try:
-        user, colon, password = base64.b64decode(encoded, validate=True).partition(b":")
-    except ValueError:
-        return False
-    return scheme == "Basic" and bool(user and colon and password)
 
 
 def _reply(answer: Answer, order: Mapping[str, Any], call_id: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from dialer.sandbox.mitto_media import read_upload
 
 PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
 KEY = "k3y-value"
+Sample = Callable[[Method], dict[str, Value]]
 
 #: Every section of a provider's document that describes a request, and the methods that make it; none where it
 #: rings somebody, which is `submit`'s alone.
@@ -46,6 +48,12 @@ DOCUMENTED: dict[str, dict[str, set[str]]] = {
         "Launching the application with repeats": set(),
         "Balance check": {"balance"},
     },
+    "mtt-sms": {
+        "Для получения номеров аккаунта": {"numbers"},
+        "Для отправки сообщения": set(),
+        "Для получения истории сообщений": {"messages"},
+        "Для получения информации по сообщению": {"message"},
+    },
 }
 
 EVERY = [
@@ -53,8 +61,6 @@ EVERY = [
     for kind in adapter_kinds()
     for method in adapter_class(kind).methods.values()
 ]
-#: One value for each type, for parameters whose meaning does not matter.
-SAMPLES: dict[type, Value] = {str: "a name", int: 1, bool: True, File: File("hello.mp3", b"ID3")}
 
 
 def mitto() -> Adapter:
@@ -96,18 +102,20 @@ def test_a_method_stands_under_its_own_name_and_in_the_table_of_its_kind(kind: s
 
 
 @pytest.mark.parametrize(("kind", "method"), EVERY)
-def test_a_methods_parameters_can_be_told_apart_and_written(kind: str, method: Method) -> None:
+def test_a_methods_parameters_can_be_told_apart_and_written(
+    kind: str, method: Method, sample: Sample
+) -> None:
     names = [parameter.name for parameter in method.parameters]
     assert len(set(names)) == len(names)
     assert all(name.isidentifier() for name in [method.name, *names])
-    assert all(parameter.takes in SAMPLES for parameter in method.parameters)
+    assert method.checked(sample(method)) == sample(method)
     assert not method.sentence.endswith(".")
 
 
 @pytest.mark.parametrize(("kind", "method"), EVERY)
-def test_what_is_only_asked_for_changes_nothing(kind: str, method: Method) -> None:
+def test_what_is_only_asked_for_changes_nothing(kind: str, method: Method, sample: Sample) -> None:
     if kind == "mitto":  # speaks REST; at others the HTTP method says nothing
-        values = {parameter.name: SAMPLES[parameter.takes] for parameter in method.parameters}
+        values = sample(method)
         assert method.changes == (method.build(mitto(), method.checked(values)).method != "GET")
 
 
@@ -124,8 +132,20 @@ PLAY = Method(
         Parameter("title", "what it is called"),
         Parameter("loud", "whether it is loud", bool),
         Parameter("file", "what is played", File),
+        Parameter("side", "to whom", choices=("A", "B")),
+        Parameter(
+            "keys",
+            "what is pressed",
+            list,
+            fields=(
+                Parameter("key", "the key", int, needed=True),
+                Parameter("on", "whether", choices=("Y", "N")),
+            ),
+        ),
     ),
 )
+PLAYS = "id=NUMBER [title=TEXT] [loud=yes/no] [file=@FILE] [side=A|B] [keys=JSON]"
+KEYS = "keys=JSON, an array of 1 to 1000 objects with key=NUMBER [on=Y|N]."
 
 
 def test_texts_are_read_by_the_parameters_types() -> None:
@@ -133,13 +153,17 @@ def test_texts_are_read_by_the_parameters_types() -> None:
     assert PLAY.checked(given_) == {"id": 67, "title": " Hymns ", "loud": True, "file": File("a.mp3", b"")}
     assert PLAY.checked({"id": 67, "loud": False}) == {"id": 67, "loud": False}
     assert PLAY.checked({"id": "-1", "loud": "0"}) == {"id": -1, "loud": False}
+    pressed = [{"key": 1}, {"key": 2, "on": "N"}]
+    given_ = {"id": "1", "side": "B", "keys": '[{"key": 1}, {"key": "2", "on": "N"}]'}
+    assert PLAY.checked(given_) == {"id": 1, "side": "B", "keys": pressed}
+    assert PLAY.checked({"id": 1, "keys": pressed}) == {"id": 1, "keys": pressed}
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({}, "play needs id, the file's id; it takes id=NUMBER [title=TEXT] [loud=yes/no] [file=@FILE]."),
-        ({"id": 1, "colour": "s3cret"}, "no parameter 'colour'; it knows id, title, loud, file."),
+        ({}, "play needs id, the file's id; it takes " + PLAYS + "."),
+        ({"id": 1, "colour": "s3cret"}, "no parameter 'colour'; it knows id, title, loud, file, side, keys."),
         ({"id": ""}, "id=NUMBER."),
         ({"id": "s3cret"}, "id=NUMBER."),
         ({"id": "1.5"}, "id=NUMBER."),
@@ -154,6 +178,19 @@ def test_texts_are_read_by_the_parameters_types() -> None:
         ({"id": 1, "loud": 1}, "loud=yes/no."),
         ({"id": 1, "file": "a.mp3"}, "file=@FILE with at most 64 MiB."),
         ({"id": 1, "file": File(" ", b"")}, "file=@FILE with at most 64 MiB."),
+        ({"id": 1, "side": "s3cret"}, "side=A|B."),
+        ({"id": 1, "side": "a"}, "side=A|B."),
+        ({"id": 1, "keys": "s3cret"}, KEYS),
+        ({"id": 1, "keys": "{}"}, KEYS),
+        ({"id": 1, "keys": "[" * 100_000}, KEYS),
+        ({"id": 1, "keys": []}, KEYS),
+        ({"id": 1, "keys": [{"key": 1}] * 1001}, KEYS),
+        ({"id": 1, "keys": ["s3cret"]}, KEYS),
+        ({"id": 1, "keys": [{"on": "Y"}]}, KEYS),
+        ({"id": 1, "keys": [{"key": 1, "s3cret": 1}]}, KEYS),
+        ({"id": 1, "keys": [{"key": 1}, {"key": "s3cret"}]}, KEYS),
+        ({"id": 1, "keys": [{"key": 1, "on": "s3cret"}]}, KEYS),
+        ({"id": 1, "keys": [{"key": None}]}, KEYS),
     ],
 )
 def test_a_value_that_cannot_be_used_is_a_sentence_that_names_its_parameter(
@@ -181,6 +218,13 @@ def test_an_unknown_method_is_told_beside_the_known_ones() -> None:
 def test_a_method_without_parameters_takes_none() -> None:
     with pytest.raises(ProviderError, match="balance has no parameter 'id'; it takes none"):
         METHODS["balance"].checked({"id": 1})
+
+
+def test_choices_and_fields_are_written_so_that_a_table_stays_one() -> None:
+    assert (
+        "`[side=A\\|B]` to whom; `[keys=JSON]` what is pressed (`key=NUMBER` the key, `[on=Y\\|N]` whether)"
+        in (markdown(methods(PLAY)))
+    )
 
 
 # --- uploads ---------------------------------------------------------------------------------------------
