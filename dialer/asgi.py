@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
 from dialer import logs
@@ -9,9 +12,12 @@ from dialer.api import outbound
 from dialer.api.app import make_app
 from dialer.api.webhooks import Webhooks
 from dialer.db import make_engine
-from dialer.settings import get_settings
+from dialer.pace.limiter import Limiter
+from dialer.settings import Settings, get_settings
+from workers import rehearsal
 from workers.app import make_app as make_celery
 from workers.doorbell import Doorbell
+from workers.process import make_redis
 
 
 def create_app() -> ASGIApp:
@@ -22,4 +28,14 @@ def create_app() -> ASGIApp:
     doorbell = Doorbell(make_celery(settings))
     singles = outbound.make_router(engine, settings, doorbell.place_singles)
     app = make_app(engine, settings, ring_import=doorbell.run_import, extra_routers=[singles])
-    return Webhooks(app, engine, doorbell.consume_events)
+    webhooks = Webhooks(app, engine, doorbell.consume_events)
+    rehearsal.aside(lambda: _rehearse(engine, settings, app, doorbell))
+    return webhooks
+
+
+def _rehearse(engine: Engine, settings: Settings, app: ASGIApp, doorbell: Doorbell) -> None:
+    rehearsal.rehearse(engine, Limiter(make_redis(settings.redis_url)), rehearsal.hear)
+    webhooks = Webhooks(app, engine, doorbell.consume_events)
+    asyncio.run(rehearsal.answer(webhooks))
+    webhooks.inbox.close()
+    doorbell.consume_events()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -18,12 +19,20 @@ from dialer.pace.limiter import Limiter
 from dialer.secrets import SecretBox
 from dialer.settings import get_settings
 from dialer.tether import tether
-from workers.app import TIME_LIMIT
+from workers import rehearsal
+from workers.app import TIME_LIMIT, app
 from workers.claim import AdapterCache
 from workers.dispatch import Dispatcher
 
 #: Seconds that a process waits at its end for the answers it is owed; longer than a request may take.
 DRAIN = 15.0
+
+#: What a process rehearses, by the queue that it serves.
+PARTS: Mapping[str, rehearsal.Part] = {
+    "otp": rehearsal.place_single,
+    "calls": rehearsal.place,
+    "results": rehearsal.consume,
+}
 
 log = logs.get_logger(__name__)
 _worker: int | None = None  # the process id of the worker that this pool process belongs to
@@ -85,6 +94,15 @@ def _start(**_: Any) -> None:
         # be gone by now.
         tether(signal.SIGKILL, _worker)
     logs.configure(get_settings())
+    _rehearse()
+
+
+def _rehearse() -> None:
+    parts = [part for queue, part in PARTS.items() if queue in app.amqp.queues.consume_from]
+    if set(parts) & {rehearsal.place, rehearsal.place_single}:
+        dispatcher()
+    known = engine(), limiter()  # made here: two threads would make two of each
+    rehearsal.aside(lambda: rehearsal.rehearse(*known, *parts))
 
 
 def _limit(**_: Any) -> None:

@@ -63,7 +63,7 @@ def consume(engine: Engine, clock: Clock = utc_now, limit: int = GROUP) -> int:
         with writing(engine) as connection:
             claimed = events.claim(connection, limit)
             if claimed:
-                _consume(connection, claimed, clock(connection))
+                consume_claimed(connection, claimed, clock(connection))
     except AWAY:
         raise
     except Exception:
@@ -89,7 +89,7 @@ def _consume_alone(engine: Engine, event_id: int, clock: Clock) -> None:
         with writing(engine) as connection:
             row = events.claim_one(connection, event_id)
             if row is not None:  # else another consumer was faster
-                _consume(connection, [row], clock(connection))
+                consume_claimed(connection, [row], clock(connection))
     except AWAY:
         raise
     except Exception as error:
@@ -99,7 +99,8 @@ def _consume_alone(engine: Engine, event_id: int, clock: Clock) -> None:
             events.mark(connection, [mark], clock(connection))
 
 
-def _consume(connection: Connection, claimed: Rows, now: datetime) -> None:
+def consume_claimed(connection: Connection, claimed: Rows, now: datetime) -> None:
+    """Consume events that this transaction holds."""
     told = _read(claimed)
     _find(connection, told)
     spoken_of = {fact.attempt_id for one in told for fact in one.facts}

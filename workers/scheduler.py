@@ -26,6 +26,7 @@ from dialer.db import AWAY, looking, make_engine, reading, utc_now, writing
 from dialer.pace.limiter import Limiter
 from dialer.settings import Settings, get_settings
 from dialer.store import calls, campaigns, due, events
+from workers import rehearsal
 from workers.app import make_app
 from workers.doorbell import Doorbell
 from workers.process import make_redis
@@ -195,6 +196,8 @@ def run(settings: Settings | None = None) -> None:
     scheduler = make_scheduler(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: scheduler.stopping.set())
+    rehearsal.rehearse(scheduler.engine, scheduler.limiter, rehearsal.release)
+    scheduler.doorbell.consume_events()
     log.info("scheduler runs")
     scheduler.run()
     log.info("scheduler stopped")

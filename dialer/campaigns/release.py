@@ -120,7 +120,7 @@ def visit_next(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> Visi
         if campaign is None:
             return None
         try:
-            return _visit(connection, limiter, campaign, now)
+            return visit(connection, limiter, campaign, now)
         except (*AWAY, RedisError):
             raise
         except Exception as error:
@@ -128,7 +128,8 @@ def visit_next(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> Visi
             raise VisitError(campaign.id) from error
 
 
-def _visit(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> Visit:
+def visit(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> Visit:
+    """Give a campaign that this transaction holds what is due to it."""
     state = CampaignState(campaign.state)
     if state is CampaignState.STOPPED:
         _end_rest(connection, campaign, CallState.CANCELLED, "campaign stopped", now)

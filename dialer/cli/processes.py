@@ -103,9 +103,9 @@ def api_argv(host: str, port: int) -> list[str]:
 
 def worker_argv(queues: list[str], concurrency: int, name: str) -> list[str]:
     """The command line of a worker; `name` must be its alone on this machine."""
-    # One-time passwords are waited for: a worker for them alone does its tasks itself, and hands them to no other
-    # process.
-    pool = "solo" if queues == ["otp"] and concurrency == 1 else "prefork"
+    # A worker with one process does its tasks itself: a pool of one would be two processes, of which one hands tasks
+    # to the other. Calls wait for their pace and their providers, so their worker only watches over those who do.
+    pool = "solo" if concurrency == 1 and "calls" not in queues else "prefork"
     return [
         sys.executable, "-m", "celery", "--quiet", "-A", "workers.app:app", "worker",
         "-Q", ",".join(queues), "-c", str(concurrency), "-P", pool, "-n", f"{name}@%h",

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 MAKES_WORK, WORKS, HEARS, PLAYS = 0, 10, 20, 30
 #: Flower shows tasks and workers: whoever wants it elsewhere runs `dialer flower` behind a TLS proxy.
 FLOWER_HOST = "127.0.0.1"
-#: Processes that serve results and upkeep. One-time passwords have one of their own: they wait for no task of another.
-OTHER_PROCESSES = 2
 #: Seconds that a worker gets to finish: longer than a task may take (`workers.app.TIME_LIMIT`).
 GRACE = 65.0
 #: What the processes import: loaded once, shared by all (`dialer/fork.py`).
@@ -125,8 +123,10 @@ def _children(
             fork=True,
         ),
         worker("calls", ["calls"], workers),
+        # One process each: passwords wait for no task of another, and what came of calls for no import.
         worker("otp", ["otp"], 1),
-        worker("results", ["results", "upkeep"], OTHER_PROCESSES),
+        worker("results", ["results"], 1),
+        worker("upkeep", ["upkeep"], 1),
         Child(
             "scheduler",
             [sys.executable, "-m", "dialer", "scheduler"],

@@ -724,7 +724,7 @@ def test_up_with_two_workers_and_flower_fits_into_450_mb(home: Path, monkeypatch
     try:
         supervisor = psutil.Process(up.pid)
         deadline = time.monotonic() + WITHIN
-        # Redis, API, scheduler, Flower, and three workers; two processes place calls, one consumes results.
+        # Redis, API, scheduler, Flower, and four workers, of which one has two processes that place calls.
         while len(everybody := supervisor.children(recursive=True)) < 10:
             assert time.monotonic() < deadline, [one.cmdline() for one in everybody]
             time.sleep(0.05)
@@ -733,7 +733,7 @@ def test_up_with_two_workers_and_flower_fits_into_450_mb(home: Path, monkeypatch
         assert supervisor.num_threads() == 1
         assert supervisor.net_connections() == []
         titles = [" ".join(one.cmdline()) for one in supervisor.children()]
-        for part in ("uvicorn", "calls@", "otp@", "results@", "dialer scheduler", "flower"):
+        for part in ("uvicorn", "calls@", "otp@", "results@", "upkeep@", "dialer scheduler", "flower"):
             assert any(part in title for title in titles), titles
     finally:
         up.send_signal(signal.SIGTERM)

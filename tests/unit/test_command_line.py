@@ -32,14 +32,14 @@ def test_a_worker_serves_the_queues_it_was_given() -> None:
     assert argv[argv.index("-n") + 1] == "fast@%h"
 
 
-def test_a_worker_for_passwords_alone_does_its_tasks_itself() -> None:
+def test_a_worker_with_one_process_does_its_tasks_itself_unless_they_are_calls() -> None:
     pools = {
         (queues, processes): worker_argv(queues.split(","), processes, "one")
-        for queues in ("otp", "calls", "otp,results")
+        for queues in ("otp", "calls", "otp,calls", "results,upkeep")
         for processes in (1, 2)
     }
     alone = {which for which, argv in pools.items() if argv[argv.index("-P") + 1] == "solo"}
-    assert alone == {("otp", 1)}
+    assert alone == {("otp", 1), ("results,upkeep", 1)}
 
 
 def test_queues_are_those_of_the_workers_each_once() -> None:

@@ -1,0 +1,125 @@
+"""Rehearsals: everything is done as on any day, and nothing of it is left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from redis import Redis
+from sqlalchemy import Connection, Engine, create_engine
+from world import World, people
+
+from dialer.api.webhooks import Webhooks
+from dialer.db import reading
+from dialer.lifecycle import CallState
+from dialer.models import metadata
+from dialer.pace.limiter import Limiter
+from dialer.store import tables as t
+from workers import rehearsal
+from workers.rehearsal import CALLS, Part, Stage
+
+
+@pytest.fixture
+def limiter(redis_server: str) -> Iterator[Limiter]:
+    with Redis.from_url(redis_server) as client:
+        yield Limiter(client)
+
+
+def everything(connection: Connection) -> dict[str, int]:
+    """How many rows each table holds."""
+    counts = {
+        table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+        for table in metadata.sorted_tables
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def states(connection: Connection, table: sa.Table) -> Counter[str]:
+    return Counter(connection.execute(sa.select(table.c.state)).scalars())
+
+
+def released(connection: Connection) -> bool:
+    return states(connection, t.call) == {"RELEASED": CALLS}
+
+
+def placed(connection: Connection) -> bool:
+    return (
+        states(connection, t.attempt) == {"PLACED": CALLS}
+        and states(connection, t.call) == {"IN_PROGRESS": CALLS}
+    )  # fmt: skip
+
+
+def heard(connection: Connection) -> bool:
+    return states(connection, t.event) == {"NEW": CALLS}
+
+
+def closed(connection: Connection) -> bool:
+    return (
+        everything(connection)["cdr"] == CALLS
+        and states(connection, t.call) == {CallState.COMPLETED.value: CALLS}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("part", "done"),
+    [
+        (rehearsal.release, released),
+        (rehearsal.place, placed),
+        (rehearsal.place_single, placed),
+        (rehearsal.hear, heard),
+        (rehearsal.consume, closed),
+    ],
+)
+def test_a_part_does_what_is_done_all_day_and_leaves_nothing(
+    database: Engine, limiter: Limiter, part: Part, done: Callable[[Connection], bool]
+) -> None:
+    seen: list[Any] = []
+
+    def watched(stage: Stage) -> None:
+        part(stage)
+        seen.append(done(stage.connection))
+
+    with reading(database) as connection:
+        before = everything(connection)
+    rehearsal.rehearse(database, limiter, watched)
+    assert seen == [True]
+    with reading(database) as connection:
+        assert everything(connection) == before
+
+
+def test_real_calls_are_left_alone(database: Engine, redis_server: str) -> None:
+    world = World(database, redis_server)
+    campaign_id = world.campaign(world.contact_list(people(3)))
+    rehearsal.rehearse(
+        database, world.limiter, rehearsal.release, rehearsal.place, rehearsal.place_single, rehearsal.consume
+    )
+    assert world.rows(t.call) == []
+    assert world.campaign_row(campaign_id).cursor == 0
+    assert len(world.release()) == 3
+    world.close()
+
+
+def test_the_api_is_asked_what_no_provider_asked(database: Engine) -> None:
+    asked: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    webhooks = Webhooks(app, database, lambda: None)
+    asyncio.run(rehearsal.answer(webhooks))
+    webhooks.inbox.close()
+    assert asked == ["/healthz"]  # the other one is the webhooks' own
+    with reading(database) as connection:
+        assert everything(connection).get("event") is None
+
+
+def test_who_cannot_rehearse_goes_to_work_all_the_same(limiter: Limiter) -> None:
+    without_tables = create_engine("sqlite://")
+    rehearsal.rehearse(without_tables, limiter, rehearsal.release)
+    without_tables.dispose()
