@@ -13,6 +13,7 @@ from dialer.providers.contract import ProviderConfig, ProviderSettingError
 KINDS: Mapping[str, str] = {
     "mitto": "dialer.providers.mitto:MittoAdapter",
     "mitto-flash": "dialer.providers.mitto_flash:MittoFlashAdapter",
+    "mtt-callback": "dialer.providers.mtt_callback:MttCallbackAdapter",
     "mtt-sms": "dialer.providers.mtt_sms:MttSmsAdapter",
     "mtt-voice": "dialer.providers.mtt_voice:MttVoiceAdapter",
 }

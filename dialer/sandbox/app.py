@@ -20,13 +20,15 @@ from dialer.sandbox.log import CallLog
 from dialer.sandbox.mitto import Mitto
 from dialer.sandbox.mitto_flash import MittoFlash
 from dialer.sandbox.mtt_accounts import MttAccounts
+from dialer.sandbox.mtt_callback import MttCallback
 from dialer.sandbox.mtt_gapi import MttGapi
+from dialer.sandbox.mtt_inbound import MttInbound
 from dialer.sandbox.mtt_rpc import Rpc
 from dialer.sandbox.mtt_sms import MttSms
 from dialer.sandbox.mtt_voice import MttVoice
 from dialer.sandbox.wire import OpenProtocol, Server
 
-PROVIDERS = ("mitto", "mitto-flash", "mtt-sms", "mtt-voice")
+PROVIDERS = ("mitto", "mitto-flash", "mtt-callback", "mtt-sms", "mtt-voice")
 
 
 def make_app(
@@ -49,7 +51,7 @@ def make_app(
         receiver = Receiver(callback_url, callback_user, callback_password)
         callbacks.receivers = dict.fromkeys(PROVIDERS, receiver)
 
-    mtt_common = Rpc(MttAccounts().handlers(), access_key)
+    mtt_callback = MttCallback(call_log, callbacks, access_key, MttAccounts().handlers())
     mtt_gapi = Rpc(MttGapi().handlers(), access_key)
 
     async def show_log(request: Request) -> Response:
@@ -109,13 +111,14 @@ def make_app(
         routes=[
             Mount("/mitto", routes=Mitto(call_log, callbacks, access_key).routes()),
             Mount("/mitto-flash", routes=MittoFlash(call_log, callbacks, access_key).routes()),
-            Route("/mtt-callback", mtt_common.answer, methods=["POST"]),
+            Route("/mtt-callback", mtt_callback.answer, methods=["POST"]),
             Route("/mtt-callback/v1/api", mtt_gapi.answer, methods=["POST"]),
             Mount("/mtt-sms", routes=MttSms(call_log, callbacks, access_key).routes()),
             Route("/mtt-voice", MttVoice(call_log, callbacks).order, methods=["POST"]),
             Route("/sandbox/log", show_log),
             Route("/sandbox/stats", show_stats),
             Route("/sandbox/callbacks/{provider}", set_callbacks, methods=["PUT"]),
+            Route("/sandbox/inbound/mtt-callback", MttInbound(callbacks).call, methods=["POST"]),
             Route("/sandbox/settings", set_settings, methods=["PUT"]),
         ],
         lifespan=lifespan,

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import heapq
 import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from dialer.http import make_client
 #: Seconds between the tries of one callback, whatever the time scale: a receiver that is being restarted gets
 #: a minute to come back.
 RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+#: RuntimeError, because the client refuses to send a second time into a broken connection.
+UNREACHED = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError, RuntimeError)
 AT_ONCE = 100  # callbacks on their way at the same time
 
 
@@ -39,13 +42,25 @@ class Receiver:
 @dataclass(frozen=True, slots=True)
 class Callback:
     """A GET with these parameters, `delay` seconds (before scaling) after the previous one of its call; with
-    `content`, a POST of that."""
+    `content`, a POST of that. It goes to `url` where the call has one of its own, else to the provider's receiver, and
+    there to `page`."""
 
     provider: str
     query: str
     delay: float
     content: bytes | None = None
     content_type: str = ""
+    url: str = ""
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The answer to a callback that waits for one, and how many seconds it took."""
+
+    status: int
+    body: bytes
+    seconds: float
 
 
 class Callbacks:
@@ -81,6 +96,21 @@ class Callbacks:
             if not await self._send(callback):
                 self._push(RETRY_DELAYS[0], callbacks[position:], 1)
                 return
+
+    async def ask(self, provider: str, content: bytes, content_type: str, page: str = "") -> Heard | None:
+        """POST a callback that waits for an answer, once; None when nobody answers."""
+        receiver = self.receivers.get(provider)
+        if receiver is None:
+            self.without_receiver += 1
+            return None
+        headers = {**receiver.headers(), "Content-Type": content_type}
+        begun = time.monotonic()
+        try:
+            response = await self._client.post(f"{receiver.url}{page}", headers=headers, content=content)
+        except UNREACHED:
+            self.failed_tries += 1
+            return None
+        return Heard(response.status_code, response.content, time.monotonic() - begun)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -125,11 +155,11 @@ class Callbacks:
         self.plan(callbacks[1:])
 
     async def _send(self, callback: Callback) -> bool:
-        receiver = self.receivers.get(callback.provider)
+        receiver = Receiver(callback.url) if callback.url else self.receivers.get(callback.provider)
         if receiver is None:
             self.without_receiver += 1
             return True
-        url, headers = receiver.url, receiver.headers()
+        url, headers = f"{receiver.url}{callback.page}", receiver.headers()
         if callback.query:
             url = f"{url}{'&' if '?' in url else '?'}{callback.query}"
         try:
@@ -138,8 +168,7 @@ class Callbacks:
             else:
                 headers["Content-Type"] = callback.content_type
                 response = await self._client.post(url, headers=headers, content=callback.content)
-        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError, RuntimeError):
-            # RuntimeError, because the client refuses to send a second time into a broken connection.
+        except UNREACHED:
             self.failed_tries += 1
             return False
         if not response.is_success:

@@ -1,0 +1,347 @@
+"""MTT's CallBack: two people are rung one after the other and connected, and calls to our numbers are asked about
+(`mtt-telecom-api.md`, "Услуга CallBack API" and `getControlCallFollowMe`; entry point
+`webapicommon.mtt.ru/index.php`).
+
+`makeCallBackCallFollowme` rings side A, the callee, and then side B, whom the callee is connected with. Its events come
+at the address that is given with the call, below which our reference stands, so that they are matched however little
+they say. No event tells why a call did not come about: that is looked up. What speaks of calls that come in is in
+`mtt_inbound`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from dialer.calls.flow import Prompt
+from dialer.lifecycle import AttemptState, Disposition
+from dialer.providers.base import Adapter, refusal_by_status
+from dialer.providers.contract import (
+    Asked,
+    Capability,
+    EventError,
+    Fact,
+    Outcome,
+    ProviderConfig,
+    ProviderError,
+    ProviderRequest,
+    ProviderSettingError,
+    RawEvent,
+    Refusal,
+    RefusedError,
+    Reply,
+    Submission,
+    Verdict,
+)
+from dialer.providers.live import Answer, Question, Response
+from dialer.providers.mtt import basic_authorization, event_parameters
+from dialer.providers.mtt_inbound import SESSION, inbound_fact, is_question, read_question, write_answer
+from dialer.providers.reading import checked_reference, digits, seconds
+
+#: `direction`: "0 - redirect_number (A) --> b_number (B)".
+A_FIRST = 0
+#: `timeout` of a number of side A, in seconds: what the examples ring.
+RING_SECONDS = 25
+
+#: What MTT calls its own reference.
+REFERENCE = "callBackCall_id"
+
+#: `error.code`.
+NOT_FOUND, PERMISSION_DENIED, INVALID_PARAMS = -32001, -32002, -32602
+#: Errors by code and message. The first two are those of `makeCallBackCallFollowme`; the others are documented for the
+#: methods beside it, of which it shares `customer_name` and the login.
+REFUSALS: Mapping[tuple[int, str], Refusal] = {
+    (1, "Incorrect redirect_number format"): Refusal.BAD_NUMBER,  # side A, the callee
+    (1, "Incorrect B-number format"): Refusal.BAD_REQUEST,
+    (INVALID_PARAMS, "Invalid params"): Refusal.BAD_REQUEST,
+    (NOT_FOUND, "Data not found"): Refusal.PROVIDER,  # no such customer_name
+    (PERMISSION_DENIED, "Permission denied"): Refusal.PROVIDER,
+}
+
+#: "Уведомления о ходе вызова": every `event`, with what it says. That side A has picked up is no answer yet: nobody
+#: talks. The end of a side does not say whether they have.
+EVENTS: Mapping[str, AttemptState] = {
+    "start_side_A": AttemptState.RINGING,
+    "pickup_side_A": AttemptState.RINGING,
+    "start_side_B": AttemptState.RINGING,
+    "start_talk": AttemptState.ANSWERED,
+    "end_side_B": AttemptState.ENDED,
+    "end_side_A": AttemptState.ENDED,
+}
+
+#: `getCallBackFollowmeCallInfo`: why a call did not come about, in `error.data` of `NOT_FOUND`; with Q.850 causes.
+ENDINGS: Mapping[str, tuple[Disposition, int]] = {
+    "Call ended by timeout on side A": (Disposition.NO_ANSWER, 19),
+    "Call ended by cancel on side A": (Disposition.REJECTED, 21),
+    "Call ended by cancel on side B": (Disposition.REJECTED, 21),
+}
+#: The same, of a call that came about: the one `call_back_status` that there is.
+OK = "ok"
+#: In seconds: how long side A was rung and was on the line, and how long side B was.
+LENGTHS = ("waiting_period_A", "call_back_real_length_A", "call_back_real_length_B")
+
+_EVENT_PAGE = "event.php"
+_DESCRIBED = re.compile(r"[A-Za-z]+(?:_[A-Za-z]+)+")
+
+
+class MttCallbackAdapter(Adapter):
+    """One customer of MTT's CallBack."""
+
+    kind = "mtt-callback"
+    default_base_url = "https://webapicommon.mtt.ru/index.php"
+    required_settings: ClassVar[Mapping[str, str]] = {
+        "username": "user name of MTT's Basic authorization",
+        "password": "password of the same",
+        "customer_name": "the customer that calls are made for",
+    }
+    optional_settings: ClassVar[Mapping[str, str]] = {
+        "caller_id": "number shown to both sides of calls without a caller id of their own",
+    }
+    capabilities = frozenset({Capability.CLICK_TO_CALL, Capability.RECORDING, Capability.INBOUND})
+    final_event_within = timedelta(hours=1)
+    look_up_after = timedelta(minutes=1)  # no event tells that nobody picked up
+
+    def __init__(self, config: ProviderConfig) -> None:
+        """Raises ProviderSettingError when the configuration cannot work."""
+        super().__init__(config)
+        self._customer = self.settings["customer_name"].strip()
+        self._callback_address = callback_address(config)
+
+    def build_request(self, submission: Submission) -> ProviderRequest:
+        """See `makeCallBackCallFollowme`."""
+        if not submission.connect_to:
+            raise RefusedError(
+                Refusal.BAD_REQUEST, "MTT's CallBack connects two people; give the call a second number"
+            )
+        params: dict[str, Any] = {
+            "id": submission.attempt_id,
+            "customer_name": self._customer,
+            "b_number": digits(submission.connect_to),
+            "direction": A_FIRST,
+            "callDescription": submission.attempt_id,
+            "simpleCallBackFollowmeStruct": followme(submission),
+        }
+        shown = digits(submission.caller_id) or digits(self.settings.get("caller_id", ""))
+        if shown:  # else side A sees the number of side B, and side B what MTT has set
+            params.update(caller_id=shown, client_caller_id=shown)
+        if self._callback_address:
+            params["callBackURL"] = f"{self._callback_address}/{submission.attempt_id}"
+        if submission.record:
+            params["recordEnable"] = 1
+        if submission.longest is not None:
+            params["maxtime"] = str(submission.longest)
+        return self._request("makeCallBackCallFollowme", params)
+
+    def read_reply(self, reply: Reply) -> Verdict:
+        """See `makeCallBackCallFollowme`. Its errors come within `result`."""
+        result, error = read_answer(reply)
+        reference = result.get(REFERENCE)
+        if isinstance(reference, str) and reference and reply.status < 300:
+            return Verdict(Outcome.PLACED, provider_reference=reference)
+        refusal = None if error is None else REFUSALS.get((error.code, error.message))
+        if error is not None and refusal is not None:
+            return Verdict(Outcome.REFUSED, refusal=refusal, detail=f"MTT answered {error.message}")
+        if reply.status >= 400 and REFERENCE.encode() not in reply.body:
+            return Verdict(
+                Outcome.REFUSED,
+                refusal=refusal_by_status(reply.status),
+                detail=f"HTTP {reply.status} without an error that MTT documents",
+            )
+        return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} without a result that MTT documents")
+
+    @classmethod
+    def read_event(cls, raw: RawEvent) -> list[Fact]:
+        """See "Уведомления о ходе вызова", and for calls that come in "Events". A question is no event. There is no
+        time in the first: arrival counts."""
+        if is_question(raw):
+            return []
+        fields = event_parameters(raw)
+        if SESSION in fields:
+            return [inbound_fact(fields, raw.received_at)]
+        event = fields.get("event", "").strip()
+        state = EVENTS.get(event)
+        if state is None:
+            named = f" {event}" if _DESCRIBED.fullmatch(event[:40]) else ""
+            raise EventError(f"the callback's event{named} is not one that MTT documents")
+        ours, page, _ = raw.path.strip("/").rpartition(_EVENT_PAGE)
+        ours = ours.strip("/") if page else raw.path.strip("/")
+        theirs = fields.get("id", "").strip()
+        return [
+            Fact(
+                attempt_id=checked_reference(ours) if ours else "",
+                state=state,
+                disposition=None,
+                hangup_cause=None,
+                at=raw.received_at,
+                duration=None,
+                billsec=None,
+                cost=None,
+                provider_reference=checked_reference(theirs) if theirs or not ours else None,
+            )
+        ]
+
+    def lookup_request(self, asked: Asked) -> ProviderRequest | None:
+        """See `getCallBackFollowmeCallInfo`: by MTT's reference alone."""
+        if not asked.provider_reference or asked.provider_reference == asked.attempt_id:
+            return None
+        params = {"customer_name": self._customer, REFERENCE: asked.provider_reference}
+        return self._request("getCallBackFollowmeCallInfo", params)
+
+    def read_lookup(self, reply: Reply, asked: Asked) -> list[Fact]:
+        """See `getCallBackFollowmeCallInfo`. What it does not know has not ended yet."""
+        result, error = read_answer(reply)
+        if error is not None and error.code == NOT_FOUND:
+            ending = ENDINGS.get(error.data)
+            return [] if ending is None else [_looked_up(asked, *ending)]
+        told = result.get("callBackFollowmeCallInfoStruct")
+        if not isinstance(told, dict) or reply.status >= 300:
+            raise _not_told(reply, error)
+        waited, on_line, talked = (_length(told, name) for name in LENGTHS)
+        is_reached = told.get("call_back_status") == OK and bool(talked)
+        return [
+            _looked_up(
+                asked,
+                Disposition.ANSWERED if is_reached else Disposition.UNKNOWN,
+                16 if is_reached else None,
+                lasted=(waited or 0) + (on_line or 0),
+                duration=on_line,
+                billsec=talked,  # of the lengths that MTT charges there is one for each side
+                cost=cost(told.get("call_back_cost")),
+            )
+        ]
+
+    @classmethod
+    def read_question(cls, raw: RawEvent) -> Question | None:
+        """See `getControlCallFollowMe`."""
+        return read_question(raw)
+
+    @classmethod
+    def write_answer(cls, question: Question, answer: Answer, settings: Mapping[str, str]) -> Response:
+        """See `getControlCallFollowMe`."""
+        return write_answer(question, answer)
+
+    def check_request(self) -> ProviderRequest | None:
+        """See `getCustomerBalance`."""
+        return self._request("getCustomerBalance", [self._customer])
+
+    def read_check(self, reply: Reply) -> str:
+        """The answer holds a balance."""
+        result, error = read_answer(reply)
+        if cost(result.get("balance")) is None or reply.status >= 300:
+            raise _not_told(reply, error)
+        return f"{self.config.name} answers, accepts its credentials and knows the customer."
+
+    def _request(self, method: str, params: Any) -> ProviderRequest:
+        headers = basic_authorization(self.settings["username"].strip(), self.settings["password"])
+        body = {"jsonrpc": "2.0", "id": "1", "method": method, "params": params}
+        return ProviderRequest("POST", "", headers=headers, json=body)
+
+
+@dataclass(frozen=True, slots=True)
+class CallError:
+    """An error in MTT's words; `data` says more of it. One within `result` has the code 1."""
+
+    code: int
+    message: str
+    data: str = ""
+
+
+def callback_address(config: ProviderConfig) -> str:
+    """`callBackURL`: "strictly without http/www". Raises ProviderSettingError for an address that begins with www."""
+    address = config.callback_url.partition("://")[2] or config.callback_url
+    if address.lower().startswith("www."):
+        raise ProviderSettingError(
+            f"MTT calls back provider {config.name} at no address that begins with www: "
+            "set DIALER_PUBLIC_URL to one without it."
+        )
+    return address.rstrip("/")
+
+
+def read_answer(reply: Reply) -> tuple[Mapping[str, Any], CallError | None]:
+    """The object in `result`, or the error; neither of them for what says both, or nothing that MTT documents."""
+    answer = reply.json_object() or {}
+    result, error = answer.get("result"), answer.get("error")
+    if result is None and isinstance(error, dict):
+        code, message, data = (error.get(name) for name in ("code", "message", "data"))
+        if isinstance(code, int) and isinstance(message, str):
+            return {}, CallError(code, message.strip(), data.strip() if isinstance(data, str) else "")
+    if error is not None or not isinstance(result, dict):
+        return {}, None
+    if "error" not in result:
+        return result, None
+    message = result.get("message")
+    is_told = result["error"] in (1, "1") and isinstance(message, str) and REFERENCE not in result
+    return {}, CallError(1, str(message).strip()) if is_told else None
+
+
+def followme(submission: Submission) -> list[dict[str, Any]]:
+    """`simpleCallBackFollowmeStruct`: whom side A consists of, and what either side hears on picking up."""
+    entries: list[dict[str, Any]] = [
+        {
+            "timeout": RING_SECONDS,
+            "redirect_number": digits(submission.to),
+            "type": "ringall",
+            "name": "callee",
+        }
+    ]
+    for side, prompt in (("A", submission.greeting), ("B", submission.connect_greeting)):
+        if prompt is not None:
+            entries.append({**played(prompt), "side": side})
+    return [{"order": order, **entry} for order, entry in enumerate(entries, 1)]
+
+
+def played(prompt: Prompt) -> dict[str, str]:
+    """A prompt in the words of the structure: a text, or the name of a file that `setCallBackPrompt` has taken."""
+    if prompt.text is not None:
+        return {"type": "text", "value": " ".join(prompt.text.split())}
+    return {"type": "file", "value": prompt.media or ""}
+
+
+def cost(value: Any) -> Decimal | None:
+    """An amount of money, or None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if not re.fullmatch(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?", written := str(value).strip()):
+        return None
+    return Decimal(written)
+
+
+def _not_told(reply: Reply, error: CallError | None) -> ProviderError:
+    if error is not None:
+        return ProviderError(f"MTT answered {error.message}.")
+    if reply.status in (401, 403):
+        return ProviderError(
+            "MTT does not accept the login; set username and password to those that MTT handed out."
+        )
+    return ProviderError(f"MTT answered with HTTP {reply.status} and nothing that it documents.")
+
+
+def _length(told: Mapping[str, Any], name: str) -> float | None:
+    value = told.get(name)
+    return seconds(str(value)) if isinstance(value, str | int | float) else None
+
+
+def _looked_up(
+    asked: Asked,
+    disposition: Disposition,
+    hangup_cause: int | None,
+    *,
+    lasted: float = RING_SECONDS,
+    duration: float | None = None,
+    billsec: float | None = 0.0,
+    cost: Decimal | None = None,
+) -> Fact:
+    return Fact(
+        attempt_id=asked.attempt_id,
+        state=AttemptState.ENDED,
+        disposition=disposition,
+        hangup_cause=hangup_cause,
+        at=asked.submitted_at + timedelta(seconds=lasted),  # MTT tells lengths and no times
+        duration=duration,
+        billsec=billsec,
+        cost=cost,
+    )

@@ -1,0 +1,304 @@
+"""Plays MTT's CallBack, strictly by `mtt-telecom-api.md` (entry point `webapicommon.mtt.ru/index.php`).
+
+The tables here are read off the reference once more, not taken from the adapter: a mistake there must show. Calls that
+come in are played by `mtt_inbound`.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dialer.sandbox.callbacks import Callback, Callbacks
+from dialer.sandbox.log import CallLog
+from dialer.sandbox.mtt_rpc import (
+    INTERNAL,
+    INVALID_PARAMS,
+    NOT_FOUND,
+    Handler,
+    Rpc,
+    RpcError,
+    TroubleError,
+    named,
+)
+from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds, talk_seconds
+
+NAME = "mtt-callback"
+
+#: `makeCallBackCallFollowme`, with the types that the reference gives.
+NEEDED: Mapping[str, type] = {"customer_name": str, "b_number": str}
+FIELDS: Mapping[str, type] = {
+    "id": str,
+    "caller_id": str,
+    "callBackURL": str,
+    "simpleCallBackFollowmeStruct": list,
+    "recordEnable": int,
+    "duration": int,
+    "client_caller_id": str,
+    "direction": int,
+    "callDescription": str,
+    "dtmf_number": str,
+    "maxtime": str,
+}
+#: `simpleCallBackFollowmeStruct` and `callBackFollowmeStruct`; numbers may have the `caller_id` of the example.
+TYPED: Mapping[str, type] = {"order": int, "type": str}
+ENTRY: Mapping[str, type] = {
+    "timeout": int,
+    "redirect_number": str,
+    "caller_id": str,
+    "name": str,
+    "side": str,
+    "value": str,
+}
+#: `type`: "Тип очереди" in the spelling of the examples, "Тип проигрываемого сообщения".
+QUEUES = ("ringall", "linal")
+PROMPTS = ("text", "file")
+
+#: What is not taken, with the log's word for it.
+REFUSED = {
+    Answer.TOO_MANY: "HTTP 429",
+    Answer.SERVER_ERROR: "HTTP 500",
+    Answer.INVALID_DATA: "Incorrect redirect_number format",
+}
+BAD_A, BAD_B = "Incorrect redirect_number format", "Incorrect B-number format"
+
+#: `error.data` of a call that did not come about. The reference has three; whatever else keeps side A from picking up
+#: is told by the first two. Nobody speaks a text that could fail: `…17` is a side B that declines.
+NOT_TALKED: Mapping[Ending, str] = {
+    Ending.NO_ANSWER: "Call ended by timeout on side A",
+    Ending.UNAVAILABLE: "Call ended by timeout on side A",
+    Ending.BUSY: "Call ended by cancel on side A",
+    Ending.REJECTED: "Call ended by cancel on side A",
+    Ending.CONGESTION: "Call ended by cancel on side A",
+    Ending.INVALID_NUMBER: "Call ended by cancel on side A",
+    Ending.TTS_FAILURE: "Call ended by cancel on side B",
+}
+SECONDS_TO_START = 0.5
+SECONDS_OF_B = 3.0  # until side B picks up, or declines
+SECONDS_LATE = 60.0
+MOST_KEPT = 100_000  # calls that can be asked about
+PRICE_OF_A_MINUTE = 1.49
+
+
+@dataclass(slots=True)
+class Order:
+    """A call that was ordered; `over_at` is on the clock of `time.monotonic`."""
+
+    call_id: str
+    params: Mapping[str, Any]
+    side_a: str
+    side_b: str
+    over_at: float = 0.0
+
+    @property
+    def fate(self) -> Fate:
+        """Side A's number decides."""
+        return fate_of(self.side_a)
+
+
+class MttCallback:
+    """The simulated service, in memory. `access_key` None accepts any password that is not empty."""
+
+    def __init__(
+        self,
+        log: CallLog,
+        callbacks: Callbacks,
+        access_key: str | None,
+        others: Mapping[str, Handler] | None = None,
+    ) -> None:
+        """`others`: methods that are played elsewhere and answered at the same entry point."""
+        self._log = log
+        self._callbacks = callbacks
+        self._orders: dict[str, Order] = {}
+        self._held_once: set[str] = set()  # numbers that have had their 429
+        self._early: Sequence[
+            Callback
+        ] = ()  # what is to be delivered before the request that is being answered
+        self._rpc = Rpc({**(others or {}), **self.handlers()}, access_key)
+
+    def handlers(self) -> dict[str, Handler]:
+        """The methods by name."""
+        return {
+            "makeCallBackCallFollowme": self.make_call,
+            "getCallBackFollowmeCallInfo": self.call_info,
+            "getCustomerBalance": self.balance,
+        }
+
+    async def answer(self, request: Request) -> Response:
+        """A request to the entry point."""
+        response = await self._rpc.answer(request)
+        early, self._early = self._early, ()
+        await self._callbacks.deliver_now(early)
+        return response
+
+    def call_info(self, _: str, params: Any) -> Any:
+        """getCallBackFollowmeCallInfo."""
+        given = named(params, {"customer_name": str, "callBackCall_id": str})
+        order = self._orders.get(given["callBackCall_id"])
+        if order is None or order.params["customer_name"] != given["customer_name"]:
+            raise RpcError(NOT_FOUND)
+        if time.monotonic() < order.over_at:
+            raise RpcError(NOT_FOUND)
+        if order.fate.ending in NOT_TALKED:
+            raise RpcError(NOT_FOUND, NOT_TALKED[order.fate.ending])
+        return {"callBackFollowmeCallInfoStruct": call_info(order)}
+
+    def balance(self, _: str, params: Any) -> Any:
+        """getCustomerBalance: `[customer_name]`."""
+        if not isinstance(params, list) or len(params) != 1 or not isinstance(params[0], str):
+            raise RpcError(INVALID_PARAMS)
+        if fate_of(params[0]).ending is Ending.INVALID_NUMBER:
+            raise RpcError(NOT_FOUND)
+        return {"balance": 121.54, "real_balance": 711.54}
+
+    def make_call(self, _: str, params: Any) -> Any:
+        """makeCallBackCallFollowme."""
+        given = named(params, NEEDED, FIELDS)
+        _check_values(given)
+        side_a, side_b = _sides(given)
+        call_id = secrets.token_hex(16)
+        reference = given.get("id", call_id)
+        for error, number in ((BAD_A, side_a), (BAD_B, side_b)):
+            if not re.fullmatch(r"\+?[0-9]{10,15}", number):
+                self._log.add(NAME, reference, side_a, accepted=False, status=error)
+                return {"error": 1, "message": error}
+        answer = fate_of(side_a).answer
+        if answer is Answer.TOO_MANY and side_a in self._held_once:
+            answer = Answer.OK
+        if answer in REFUSED:
+            self._held_once.add(side_a)
+            self._log.add(NAME, reference, side_a, accepted=False, status=REFUSED[answer])
+            if answer is Answer.INVALID_DATA:
+                return {"error": 1, "message": BAD_A}
+            raise TroubleError(answer)
+        self._log.add(NAME, reference, side_a, accepted=True, status=answer.value)
+        self._place(Order(call_id, given, side_a, side_b))
+        if answer is Answer.INTERNAL_ERROR:
+            raise RpcError(INTERNAL)
+        if answer is not Answer.OK:
+            raise TroubleError(answer)
+        return {"callBackCall_id": call_id}
+
+    def _place(self, order: Order) -> None:
+        events = events_of(order)
+        order.over_at = time.monotonic() + lasting(order) * self._callbacks.time_scale
+        if len(self._orders) >= MOST_KEPT:
+            del self._orders[next(iter(self._orders))]
+        self._orders[order.call_id] = order
+        planned = planned_callbacks(order, events)
+        if order.fate.delivery is Delivery.EARLY:
+            self._early = planned
+        else:
+            self._callbacks.plan(planned)
+
+
+def lasting(order: Order) -> float:
+    """How many seconds a call lasts, on both sides."""
+    rings = SECONDS_TO_START + ring_seconds(order.side_a)
+    if order.fate.ending is Ending.TTS_FAILURE:
+        return rings + SECONDS_OF_B
+    return rings if order.fate.ending in NOT_TALKED else rings + SECONDS_OF_B + talk_seconds(order.side_a)
+
+
+def events_of(order: Order) -> list[tuple[float, str]]:
+    """What is told of a call, each event so many seconds after the one before. "end_side": the end of a talk, so there
+    is none of a side that has not picked up."""
+    begun = [(SECONDS_TO_START, "start_side_A")]
+    ending = order.fate.ending
+    if ending in NOT_TALKED and ending is not Ending.TTS_FAILURE:
+        return begun
+    begun += [(float(ring_seconds(order.side_a)), "pickup_side_A"), (0.0, "start_side_B")]
+    if ending is Ending.TTS_FAILURE:
+        return [*begun, (SECONDS_OF_B, "end_side_A")]
+    talk = float(talk_seconds(order.side_a))
+    return [*begun, (SECONDS_OF_B, "start_talk"), (talk, "end_side_B"), (0.0, "end_side_A")]
+
+
+def planned_callbacks(order: Order, events: Sequence[tuple[float, str]]) -> Sequence[Callback]:
+    """The GETs of a call's events, below the address given with it; without one, below that of the provider."""
+    delivery = order.fate.delivery
+    if delivery is Delivery.NEVER:
+        return ()
+    address = order.params.get("callBackURL", "")
+    url = f"http://{address}" if address else ""
+    callbacks = []
+    for delay, event in events:
+        query = f"event={event}&id={order.call_id}"
+        if event == "pickup_side_A":
+            query += f"&phone_A=+{order.side_a.removeprefix('+')}"
+        callbacks.append(Callback(NAME, query, delay, url=url, page="/event.php"))
+    if delivery is Delivery.LATE:
+        callbacks[-1] = replace(callbacks[-1], delay=callbacks[-1].delay + SECONDS_LATE)
+    if delivery is Delivery.BACKWARDS:
+        callbacks.reverse()
+    if delivery is Delivery.DOUBLED:
+        return [one for first in callbacks for one in (first, replace(first, delay=0.0))]
+    return callbacks
+
+
+def call_info(order: Order) -> dict[str, Any]:
+    """`callBackFollowmeCallInfoStruct` of a call that was talked in. Every minute begun is charged, on both sides."""
+    talk = talk_seconds(order.side_a)
+    on_line = {"A": talk + int(SECONDS_OF_B), "B": talk}
+    charged = {side: -(-length // 60) * 60 for side, length in on_line.items()}
+    is_recorded = order.params.get("recordEnable") == 1
+    info: dict[str, Any] = {
+        "destination_A": f"+{order.side_a.removeprefix('+')}",
+        "destination_B": f"+{order.side_b.removeprefix('+')}",
+        "waiting_period_A": str(ring_seconds(order.side_a)),
+        "waiting_period_B": str(int(SECONDS_OF_B)),
+    }
+    for side in "AB":
+        info[f"call_back_charged_length_{side}"] = str(charged[side])
+        info[f"call_back_real_length_{side}"] = str(on_line[side])
+    info |= {
+        "call_back_cost": round(sum(charged.values()) / 60 * PRICE_OF_A_MINUTE, 2),
+        "call_back_currency": "RUB",
+        "call_back_status": "ok",
+    }
+    for side in "AB":
+        link = f"http://fuds.mtt.ru/download/{order.call_id}{side}"
+        info[f"call_back_record_URL_{side}"] = {"downloadURL": link} if is_recorded else {}
+    return {**info, "callDescription": order.params.get("callDescription", "")}
+
+
+def check_entries(entries: Sequence[Any]) -> None:
+    """The entries of a follow-me structure, as far as they are no numbers. Raises RpcError."""
+    for entry in entries:
+        named(entry, TYPED, ENTRY)
+        if entry["type"] in PROMPTS:
+            if entry.get("side") not in ("A", "B") or not entry.get("value"):
+                raise RpcError(INVALID_PARAMS, "Invalid side or value")
+        elif entry["type"] not in QUEUES:
+            raise RpcError(INVALID_PARAMS, "Invalid type")
+
+
+def _check_values(given: Mapping[str, Any]) -> None:
+    entries = given.get("simpleCallBackFollowmeStruct", [])
+    check_entries(entries)
+    wrong = {
+        "callBackURL": re.match(r"https?:|www\.", given.get("callBackURL", "")),
+        "direction": given.get("direction", 0) not in (0, 1),
+        "recordEnable": given.get("recordEnable", 0) not in (0, 1),
+        "maxtime": not re.fullmatch(r"[0-9]+", given.get("maxtime", "1")),
+    }
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise RpcError(INVALID_PARAMS, f"Unknown param '{name}' value")
+
+
+def _sides(given: Mapping[str, Any]) -> tuple[str, str]:
+    """The numbers of side A, the first of them, and of side B."""
+    entries = given.get("simpleCallBackFollowmeStruct", [])
+    numbers = [entry.get("redirect_number", "") for entry in entries if entry["type"] in QUEUES]
+    if not numbers:
+        raise RpcError(NOT_FOUND, "Followme not found")
+    sides = (numbers[0], given["b_number"])
+    return sides if given.get("direction", 0) == 0 else (sides[1], sides[0])
