@@ -20,15 +20,17 @@ from dialer import ids
 from dialer.calls import flow_form, gate
 from dialer.calls.flow_form import FlowError
 from dialer.calls.ledger import Ledger
+from dialer.calls.single import need_of_single
 from dialer.calls.window import CallingWindow, known_zone
-from dialer.campaigns.release import LOST_ZONE, paces_of, window_of
+from dialer.campaigns.release import LOST_ZONE, need_of_campaign, paces_of, window_of
 from dialer.campaigns.template import Template, TemplateError
-from dialer.lifecycle import AttemptState, CallState, CampaignState
+from dialer.lifecycle import AttemptState, CallKind, CallState, CampaignState
 from dialer.logs import get_logger, hide
 from dialer.pace.limiter import Limiter, Stage, good_for, slack
 from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderError, Submission
 from dialer.providers.kinds import make_adapter
+from dialer.providers.need import Need, why_unable
 from dialer.providers.setup import open_config
 from dialer.secrets import SecretBox, SecretError
 from dialer.store import accounts, attempts, calls, campaigns, dnd, messages, providers, singles
@@ -179,6 +181,7 @@ class _Facts:
         self.campaigns: Mapping[str, Any] = {}
         self.messages: Mapping[str, Any] = {}
         self._windows: Mapping[str, CallingWindow] = {}
+        self._unable: dict[tuple[str, str], tuple[str, ...]] = {}
         if known is None:
             self._read(connection, released)
         else:
@@ -201,11 +204,14 @@ class _Facts:
             call.id: {*lists.get(call.campaign_id or "", ()), *everywhere.get(call.account_id, ())}
             for call in released
         }
+        dialled = {call.id: self._dialled(call) for call in released}
         listed = dnd.listed(
-            connection, sorted(set().union(*self._lists.values())), [call.e164 for call in released]
+            connection, sorted(set().union(*self._lists.values())), sorted(set().union(*dialled.values()))
         )
         self.on_dnd = {
-            call.id for call in released if any((one, call.e164) in listed for one in self._lists[call.id])
+            call.id
+            for call in released
+            if any((one, e164) in listed for one in self._lists[call.id] for e164 in dialled[call.id])
         }
         self._windows = {
             campaign.id: window_of(campaign, self.accounts[campaign.account_id])
@@ -223,6 +229,26 @@ class _Facts:
                     connection, account.id, numbers, now - timedelta(days=1)
                 )
 
+    def _dialled(self, call: AnyRow) -> set[str]:
+        """Every number that is rung for this call: of a click-to-call both ends."""
+        message = self.messages.get(call.id)
+        return (
+            {call.e164} if message is None or message.connect_to is None else {call.e164, message.connect_to}
+        )
+
+    def why_unable(self, call: AnyRow, provider: AnyRow) -> tuple[str, ...]:
+        """Why this provider cannot carry the call; asked once for all calls of a campaign."""
+        key = call.campaign_id or call.id, provider.kind
+        if key not in self._unable:
+            self._unable[key] = why_unable(provider.kind, self._need_of(call))
+        return self._unable[key]
+
+    def _need_of(self, call: AnyRow) -> Need:
+        if call.campaign_id in self.campaigns:
+            return need_of_campaign(self.campaigns[call.campaign_id])
+        message = self.messages.get(call.id)
+        return Need(()) if message is None else need_of_single(message)
+
     def note_dial(self, call: AnyRow, now: datetime) -> None:
         """Another call of the batch to the same number must know of this one."""
         if call.account_id in self._dials:
@@ -232,7 +258,8 @@ class _Facts:
         campaign = self.campaigns.get(call.campaign_id or "")
         account = self.accounts[call.account_id]
         dials = self._dials.get(account.id, {}).get(call.e164, [])
-        cap = account.frequency_cap
+        # An agent may be rung as often as somebody clicks.
+        cap = None if call.kind == CallKind.CLICK_TO_CALL else account.frequency_cap
         capped_until = dials[-cap] + timedelta(days=1) if cap and len(dials) >= cap else None
         return gate.GateInput(
             on_dnd=call.id in self.on_dnd,
@@ -273,6 +300,9 @@ def _prepare(
         ledger.wait(call, provider.held_until, "provider held")
     else:
         try:
+            if facts.why_unable(call, provider):  # chosen by another version, say
+                ledger.wait(call, now + timedelta(seconds=60), "provider cannot carry it")
+                return None
             adapter = adapters.of(provider)
             return adapter, _submission(call, campaign, facts)
         except (ProviderError, SecretError) as error:
@@ -311,7 +341,7 @@ def _submission(call: AnyRow, campaign: AnyRow | None, facts: _Facts) -> Submiss
 
 
 def _single_submission(call: AnyRow, message: AnyRow | None) -> Submission:
-    if message is None or message.text is None:
+    if message is None or (message.text is None and message.code is None and message.connect_to is None):
         raise TemplateError("the call has no message")
     return Submission(
         attempt_id=ids.attempt_id(call.id, call.dials + 1),
@@ -325,6 +355,9 @@ def _single_submission(call: AnyRow, message: AnyRow | None) -> Submission:
         volume=message.volume,
         rate=message.rate,
         pitch=message.pitch,
+        code=message.code,
+        connect_to=message.connect_to,
+        record=bool(message.record),
     )
 
 

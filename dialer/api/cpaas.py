@@ -28,7 +28,7 @@ from dialer.errors import Conflict, FieldError, NotFound
 from dialer.imports import rows as row_rules
 from dialer.imports import run_import, start_import
 from dialer.imports.rows import RowError
-from dialer.lifecycle import CampaignState, DialStatus, Disposition
+from dialer.lifecycle import CallKind, CampaignState, DialStatus, Disposition
 from dialer.logs import get_logger
 from dialer.models import ImportKind, ImportState
 from dialer.numbers import digits
@@ -440,9 +440,18 @@ def _cdr(row: AnyRow) -> dict[str, Any]:
         "request_id": row.call_id,
         "uniqueid": row.attempt_id or "",
     }
+    if row.kind == CallKind.CLICK_TO_CALL:
+        customer = digits(row.connect_to or "")
+        own = {
+            "agent_number": digits(row.e164),
+            "customer_number": customer,
+            "dialed_number": customer,
+            "destination_context": "click2call",
+        }
+        return {**cdr, **own, "call_direction": "outbound-api"}
     if row.campaign_id is None:
-        own = {"call_direction": "outbound-api", "customer_number": digits(row.e164)}
-        return {**cdr, **own, "destination_context": "local_call"}
+        own = {"customer_number": digits(row.e164), "destination_context": "local_call"}
+        return {**cdr, **own, "call_direction": "outbound-api"}
     return {
         **cdr,
         "is_dnd": "1" if row.dial_status == DialStatus.DND else "0",

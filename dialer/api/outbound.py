@@ -16,7 +16,9 @@ from starlette.datastructures import Headers
 from dialer.api.auth import HEADERS, id_given, open_with
 from dialer.api.body import decoded, takes
 from dialer.api.envelope import success
-from dialer.calls.single import Clock, NewOtp, add_otp
+from dialer.calls.click_to_call import NewClickToCall
+from dialer.calls.otp import NewOtp
+from dialer.calls.single import Clock, NewSingle, add
 from dialer.db import looking
 from dialer.errors import FieldError
 from dialer.reading import Fields
@@ -36,7 +38,13 @@ _OTP = {
     "language_code": "en-US",
     "tts_engine_type": "standard",
 }
-
+_CLICK = {
+    "agent_number": "919979271234",
+    "caller_id": "15168148111",
+    "destination_number": "918000681234",
+    "recording_option": "off",
+    "transcript": "off",
+}
 
 #: Bytes of a body that are looked into before its sender is known; a password's are some two hundred.
 LOOKED_INTO = 10_000
@@ -65,16 +73,30 @@ def make_router(
     async def outbound_call(request: Request) -> JSONResponse:
         """See "One Time Password"."""
         # One step in one thread, two statements: somebody waits for this one.
-        return await run_in_threadpool(place, request.headers, await request.body())
+        return await run_in_threadpool(bring_password, request.headers, await request.body())
 
-    def place(headers: Headers, raw: bytes) -> JSONResponse:
+    @router.post("/click2call", openapi_extra=takes(**_CLICK), dependencies=HEADERS)
+    async def click2call(request: Request) -> JSONResponse:
+        """See "Click To Call"."""
+        return await run_in_threadpool(connect_two, request.headers, await request.body())
+
+    def bring_password(headers: Headers, raw: bytes) -> JSONResponse:
         account_id, template_id = id_given(headers.get("account")), _template_named(raw)
         asked = ask(account_id, template_id)
         account = open_with(asked.account, headers.get("auth"))
         wanted = NewOtp.read(decoded(raw), account.default_region or settings.default_region)
-        if wanted.template_id != template_id:
+        if wanted.template_id not in ("", template_id):
             asked = ask(account_id, wanted.template_id)
-        call_id, released = add_otp(engine, asked, wanted)
+        return place(asked, wanted.single(asked.template))
+
+    def connect_two(headers: Headers, raw: bytes) -> JSONResponse:
+        asked = ask(id_given(headers.get("account")), "")
+        account = open_with(asked.account, headers.get("auth"))
+        wanted = NewClickToCall.read(decoded(raw), account.default_region or settings.default_region)
+        return place(asked, wanted.single())
+
+    def place(asked: singles.Asked, wanted: NewSingle) -> JSONResponse:
+        call_id, released = add(engine, asked, wanted)
         if released:
             ring([call_id])
         return success(request_id=call_id)

@@ -90,6 +90,7 @@ def _of_call(call: Any, campaign: AnyRow | None) -> dict[str, Any]:
         "kind": call.kind,
         "campaign_type": campaign.type if campaign is not None else None,
         "e164": call.e164,
+        "connect_to": None,
         "dtmf_inputs": "",
     }
 

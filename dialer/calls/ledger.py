@@ -22,6 +22,7 @@ from dialer.lifecycle import (
     CALL_TRANSITIONS,
     DIAL_STATUS,
     AttemptState,
+    CallKind,
     CallState,
     CampaignState,
     Disposition,
@@ -206,19 +207,25 @@ class Ledger:
         for batch in _alike(self._call_updates):
             calls.update(connection, batch)
         if self._cdrs:
-            self._name_callers(connection)
+            self._complete(connection)
             cdrs.add(connection, self._cdrs)
         for batch in _alike(self._corrections):
             cdrs.update_settled(connection, batch)
         campaigns.count(connection, self._counts)
         messages.wipe(connection, self._said)
 
-    def _name_callers(self, connection: Connection) -> None:
-        """Fill in the caller ids of single calls that were not dialled: they have no attempt to tell them."""
+    def _complete(self, connection: Connection) -> None:
+        """Fill in what only messages tell: the caller ids of single calls that were not dialled, which have no attempt
+        to tell them, and whom click-to-calls connect with."""
         nameless = [row for row in self._cdrs if row["campaign_id"] is None and row["attempt_id"] is None]
-        said = messages.of_calls(connection, [row["call_id"] for row in nameless])
+        connecting = [row for row in self._cdrs if row["kind"] == CallKind.CLICK_TO_CALL]
+        if not nameless and not connecting:
+            return
+        said = messages.of_calls(connection, sorted({row["call_id"] for row in (*nameless, *connecting)}))
         for row in nameless:
             row["caller_id"] = said[row["call_id"]].caller_id if row["call_id"] in said else ""
+        for row in connecting:
+            row["connect_to"] = said[row["call_id"]].connect_to if row["call_id"] in said else None
 
     def _close(
         self,

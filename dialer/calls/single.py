@@ -1,16 +1,15 @@
-"""Single calls: those without a campaign, asked for one by one and dialled at once. One-time passwords are such.
+"""Single calls: those without a campaign, asked for one by one and dialled at once: one-time passwords, click-to-calls.
 
-Whoever asks for one releases it in the same transaction (`add_otp`), and rings when that is committed. One that cannot
+Whoever asks for one releases it in the same transaction (`add`), and rings when that is committed. One that cannot
 go now, or that a worker gave back, waits until `release_due` finds it due.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,33 +18,24 @@ from sqlalchemy import Connection, Engine
 from dialer import ids
 from dialer.calls.ledger import Ledger
 from dialer.campaigns.release import paces_of
-from dialer.campaigns.template import Template
 from dialer.db import one_statement, reading, utc_now, writing
-from dialer.errors import Conflict, FieldError, NotFound
+from dialer.errors import Conflict, FieldError
 from dialer.lifecycle import CallKind, CallState
-from dialer.numbers import NumberError, to_e164, zone_of
+from dialer.numbers import zone_of
 from dialer.pace.limiter import Limiter, Stage
-from dialer.providers.contract import Capability, ProviderError
-from dialer.providers.kinds import adapter_class, adapter_kinds
-from dialer.reading import Fields
-from dialer.speech import Speech, caller_number, e164_or_digits
+from dialer.providers.contract import Capability
+from dialer.providers.need import Need, able_kinds, of_single, why_nobody, why_unable
 from dialer.store import accounts, calls, messages, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.singles import Asked
 from dialer.store.tables import AnyRow, Rows
 
-#: How long a one-time password is worth anything: one that could not be dialled by then is not dialled any more.
-OTP_LIFE = timedelta(minutes=5)
 #: Single calls released in one transaction.
 BATCH = 100
 #: When a call is looked at again for which nobody has a free place.
 CROWDED = timedelta(seconds=0.25)
 #: … for which there is no provider in use.
 STUCK = timedelta(seconds=1)
-#: The place of the password in a template's text.
-OTP = "otp"
-
-_OTP = re.compile(r"[A-Za-z0-9]{1,32}", re.ASCII)
 
 Clock = Callable[[Connection], datetime]
 
@@ -58,69 +48,26 @@ class Later:
     crowded_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NewOtp:
-    """A one-time password to be spoken."""
+@dataclass(frozen=True, slots=True, repr=False)
+class NewSingle:
+    """A single call that is to be made. `message` are the columns of its message, besides the call's id; `life` is how
+    long it is worth dialling."""
 
-    e164: str = field(repr=False)
-    caller_id: str = field(repr=False)
-    otp: str = field(repr=False)
-    template_id: str
-    speech: Speech
-
-    @classmethod
-    def read(cls, body: Mapping[str, Any], region: str | None) -> NewOtp:
-        """Read the parameters of `outbound_call` (`cpaas-campaign-api.md`, "One Time Password"). Numbers without a
-        country code are of `region`. Raises `FieldError`, which never repeats the password."""
-        fields = Fields(body)
-        try:
-            e164 = to_e164(fields.needed("customer_number", longest=40), region)
-        except NumberError as error:
-            raise FieldError("customer_number", f"customer_number: {error.reason}") from None
-        otp = re.sub(r"[\s\-]", "", fields.needed("otp", longest=100))
-        if not _OTP.fullmatch(otp):
-            raise FieldError("otp", "otp must have 1 to 32 letters and digits, such as 1987.")
-        return cls(
-            e164=e164,
-            caller_id=e164_or_digits(caller_number(fields, "caller_id"), region),
-            otp=otp,
-            template_id=fields.identifier("announce_template_id"),
-            speech=Speech.read(fields),
-        )
+    kind: CallKind
+    e164: str
+    need: Need
+    life: timedelta
+    message: Mapping[str, Any]
 
 
-def check_template(text: str) -> None:
-    """Whether a password can be spoken in this text: it has `{otp}` and no other place.
+def add(engine: Engine, asked: Asked, wanted: NewSingle) -> tuple[str, bool]:
+    """Write and commit a single call; its id, and whether it is released, so that a doorbell must be rung. The account
+    is there.
 
-    Raises `FieldError`, and `TemplateError` for what is no template at all.
-    """
-    if Template.compile(text).fields != (OTP,):
-        raise FieldError(
-            "text", "The text must hold {otp}, where the password is spoken, and no other field."
-        )
-
-
-def spoken(otp: str) -> str:
-    """A password as it is to be read out, one character at a time: `1, 9, 8, 7`."""
-    return ", ".join(otp)
-
-
-def add_otp(engine: Engine, asked: Asked, wanted: NewOtp) -> tuple[str, bool]:
-    """Write and commit a call that speaks a password; its id, and whether it is released, so that a doorbell must be
-    rung. The account is there.
-
-    Raises `NotFound` for a template that the account does not have, `Conflict` or `FieldError` when no provider of the
-    account could ever carry it.
+    Raises `Conflict` or `FieldError` when no provider of the account could ever carry it.
     """
     account, now = asked.account, asked.now
-    if asked.template is None:
-        raise NotFound(
-            "announce_template_id",
-            "announce_template_id: this account has no such template; check the id, or have the operator add it "
-            "with `dialer template add`.",
-        )
-    candidates = _able(_in_use(asked.providers), wanted.speech.language_code)
-    text = Template.compile(asked.template).render({OTP: spoken(wanted.otp)})
+    candidates = _able(asked.providers, wanted.need)
     (call_id,) = ids.call_ids(1, now)
     with _placing(engine, account, candidates) as connection:
         places = _Places(connection)
@@ -132,14 +79,14 @@ def add_otp(engine: Engine, asked: Asked, wanted: NewOtp) -> tuple[str, bool]:
             {
                 "id": call_id,
                 "account_id": account.id,
-                "kind": CallKind.OTP.value,
+                "kind": wanted.kind.value,
                 "e164": wanted.e164,
                 "time_zone": zone_of(wanted.e164) or account.time_zone,
                 "state": CallState.RELEASED.value if released else CallState.WAITING.value,
                 "due_at": found.due_at if isinstance(found, Later) else now,
                 "released_at": now if released else None,
                 "rung_at": now if released else None,
-                "expires_at": now + OTP_LIFE,
+                "expires_at": now + wanted.life,
                 "provider_id": found.crowded_id if isinstance(found, Later) else found.id,
                 "dials": 0,
                 "unsent": 0,
@@ -147,7 +94,7 @@ def add_otp(engine: Engine, asked: Asked, wanted: NewOtp) -> tuple[str, bool]:
                 "reason": "" if released else "no provider free",
                 "created_at": now,
             },
-            {"call_id": call_id, "caller_id": wanted.caller_id, "text": text, **asdict(wanted.speech)},
+            {"call_id": call_id, **wanted.message},
         )
     return call_id, released
 
@@ -159,6 +106,13 @@ def _placing(
     if any(row.max_concurrent is not None for row in (account, *candidates)):
         return writing(engine)
     return one_statement(engine)
+
+
+def need_of_single(message: AnyRow) -> Need:
+    """What a single call with this message needs of its provider."""
+    return of_single(
+        Capability(message.capability), language=message.language_code, record=bool(message.record)
+    )
 
 
 def release_due(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> tuple[str, ...]:
@@ -193,8 +147,8 @@ def _release(connection: Connection, limiter: Limiter, due: Rows, now: datetime)
     waiting: list[dict[str, Any]] = []
     for call in alive:
         account, message = their_accounts[call.account_id], their_messages.get(call.id)
-        language = message.language_code if message is not None else ""
-        candidates = [row for row in usable[account.id] if not _why_unable(row, language)]
+        need = need_of_single(message) if message is not None else Need(())
+        candidates = [row for row in usable[account.id] if not why_unable(row.kind, need)]
         found = places.find(account, candidates, now)
         if isinstance(found, Later):
             due_at = found.due_at if call.expires_at is None else min(found.due_at, call.expires_at)
@@ -280,36 +234,19 @@ class _Places:
             self._tokens[account.id, provider.id] = tokens - 1, wait
 
 
-def _in_use(rows: Rows) -> Rows:
-    """The account's providers, those included that the engine has paused: a person may mend that in time."""
+def _able(rows: Sequence[Any], need: Need) -> list[AnyRow]:
+    """Those of an account's providers that can carry it and are not paused, in the order in which they are tried.
+
+    Raises `Conflict` when there are none at all, `FieldError` when none can, the paused ones included: a person may
+    mend those in time.
+    """
     if not rows:
         raise Conflict(
             "provider",
-            "No provider is set up that this account can use: add and enable one that can speak one-time passwords "
-            f"(kinds: {', '.join(_able_kinds())}).",
+            f"No provider is set up that this account can use: add and enable one that can {need.does} "
+            f"(kinds: {', '.join(able_kinds(need)) or 'none'}).",
         )
-    return rows
-
-
-def _able(rows: Rows, language: str) -> list[AnyRow]:
-    """Those in the order in which they are tried that can speak a password in this language and are not paused.
-    Raises `FieldError` when none can, paused or not."""
-    problems = {row.kind: _why_unable(row, language) for row in rows}
-    if all(problems.values()):
-        told = " ".join(dict.fromkeys(one for found in problems.values() for one in found))
-        raise FieldError("language_code", f"No provider of this account can speak this password: {told}")
-    return [row for row in rows if not problems[row.kind] and row.paused_reason is None]
-
-
-def _why_unable(provider: AnyRow, language: str) -> list[str]:
-    try:
-        kind = adapter_class(provider.kind)
-    except ProviderError as error:  # made by another version, say
-        return [str(error)]
-    if Capability.VOICE_OTP not in kind.capabilities:
-        return [f"A provider of kind {provider.kind} cannot speak one-time passwords."]
-    return kind.check_campaign(language, has_text=True, has_media=False)
-
-
-def _able_kinds() -> list[str]:
-    return [kind for kind in adapter_kinds() if Capability.VOICE_OTP in adapter_class(kind).capabilities]
+    able = [row for row in rows if not why_unable(row.kind, need)]
+    if not able:
+        raise FieldError("provider", why_nobody((row.kind for row in rows), need, "call"))
+    return [row for row in able if row.paused_reason is None]

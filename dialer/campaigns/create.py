@@ -17,12 +17,11 @@ from dialer.calls.flow import Flow, Prompt
 from dialer.calls.flow_form import FlowError
 from dialer.calls.repeats import LONGEST_DELAY, MOST_TIMES, NO_REPEATS, RepeatPolicy, RepeatPolicyError
 from dialer.calls.window import CallingWindow, WindowError
-from dialer.campaigns.carriers import kinds_that_can, why_unable
 from dialer.campaigns.schedule import ScheduleError, check_dates, parse_local
 from dialer.campaigns.template import Template, TemplateError
 from dialer.errors import Conflict, FieldError, NotFound
 from dialer.lifecycle import CampaignState
-from dialer.providers.contract import Capability
+from dialer.providers.need import Need, able_kinds, of_campaign, why_nobody, why_unable
 from dialer.reading import Fields
 from dialer.settings import Settings
 from dialer.speech import Speech, caller_number, e164_or_digits, either
@@ -66,6 +65,11 @@ class NewCampaign:
     retry_time: int = 0
     #: The name of a provider; None: by priority.
     provider: str | None = None
+
+    @property
+    def need(self) -> Need:
+        """What its calls need of a provider."""
+        return of_campaign(text=self.text, flow=self.flow, language=self.speech.language_code)
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> NewCampaign:
@@ -353,37 +357,14 @@ def _check_provider(connection: Connection, account_id: str, request: NewCampaig
                 "provider",
                 "provider: this account can use no enabled provider of this name; leave it out to use any.",
             )
-    does, capability = _needs(request)
-    kinds = ", ".join(kinds_that_can(capability)) or "none"
+    need = request.need
     if not usable:
         raise Conflict(
             "provider",
-            f"No provider is set up that this account can use: add and enable one that can {does} "
-            f"(kinds: {kinds}).",
+            f"No provider is set up that this account can use: add and enable one that can {need.does} "
+            f"(kinds: {', '.join(able_kinds(need)) or 'none'}).",
         )
-    problems: list[str] = []
     for row in usable:
-        found = why_unable(
-            row.kind,
-            request.speech.language_code,
-            has_text=request.text is not None,
-            has_media=request.recorded_filename is not None,
-            flow=request.flow,
-        )
-        if not found:
+        if not why_unable(row.kind, need):
             return row.id if request.provider is not None else None
-        problems.extend(one for one in found if one not in problems)
-    raise FieldError(
-        "provider",
-        f"No provider of this account can {does} as this campaign needs (kinds that can: {kinds}): "
-        f"{' '.join(problems)}",
-    )
-
-
-def _needs(request: NewCampaign) -> tuple[str, Capability]:
-    """What a provider must be able to do, in words and as a capability."""
-    if request.flow is not None:
-        return "ask for keys", Capability.IVR
-    if request.text is not None:
-        return "speak a text", Capability.ANNOUNCE_TEXT
-    return "play a recorded file", Capability.ANNOUNCE_FILE
+    raise FieldError("provider", why_nobody((row.kind for row in usable), need, "campaign"))

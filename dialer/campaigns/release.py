@@ -19,10 +19,10 @@ from dialer import ids
 from dialer.calls import flow_form
 from dialer.calls.ledger import Ledger
 from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, known_zone, next_opening
-from dialer.campaigns.carriers import why_unable
 from dialer.db import AWAY, reading, utc_now, writing
 from dialer.lifecycle import CallKind, CallState, CampaignState
 from dialer.pace.limiter import Grant, Limiter, Pace, Stage
+from dialer.providers.need import Need, of_campaign, why_unable
 from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import CampaignMove
@@ -275,17 +275,19 @@ def next_tick(at: datetime, tick: timedelta) -> datetime:
 
 
 def _candidates(connection: Connection, campaign: AnyRow) -> list[AnyRow]:
-    """The providers that can carry the campaign's message, in the order in which they are tried."""
-    flow = None if campaign.flow is None else flow_form.stored(campaign.id, campaign.flow)
-    has_text, has_media = campaign.announcement_text is not None, campaign.recorded_filename is not None
+    """The providers that can carry the campaign's calls, in the order in which they are tried."""
+    need = need_of_campaign(campaign)
     return [
         provider
         for provider in providers.usable(connection, campaign.account_id)
-        if campaign.provider_id in (None, provider.id)
-        and not why_unable(
-            provider.kind, campaign.language_code, has_text=has_text, has_media=has_media, flow=flow
-        )
+        if campaign.provider_id in (None, provider.id) and not why_unable(provider.kind, need)
     ]
+
+
+def need_of_campaign(campaign: AnyRow) -> Need:
+    """What the campaign's calls need of a provider. Raises `FlowError` for a flow that cannot be read any more."""
+    flow = None if campaign.flow is None else flow_form.stored(campaign.id, campaign.flow)
+    return of_campaign(text=campaign.announcement_text, flow=flow, language=campaign.language_code)
 
 
 def paces_of(campaign: AnyRow | None, account: AnyRow, provider: AnyRow) -> list[Pace]:

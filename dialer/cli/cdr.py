@@ -33,6 +33,7 @@ COLUMNS = {
     "provider_id": "provider_id",
     "provider_reference": "provider_reference",
     "number": "e164",
+    "connect_to": "connect_to",
     "caller_id": "caller_id",
     "dial_status": "dial_status",
     "disposition": "disposition",
@@ -105,8 +106,8 @@ def write_csv(rows: Iterable[AnyRow]) -> None:
     writer.writerow(COLUMNS)
     for row in rows:
         cells = record(row)
-        for name in ("number", "caller_id"):
-            cells[name] = cells[name].removeprefix("+")
+        for name in ("number", "connect_to", "caller_id"):
+            cells[name] = (cells[name] or "").removeprefix("+")
         writer.writerow([cell(value) for value in cells.values()])
     sys.stdout.flush()
 

@@ -41,7 +41,7 @@ def add(
     from sqlalchemy.exc import IntegrityError
 
     from dialer import ids
-    from dialer.calls.single import check_template
+    from dialer.calls.otp import check_template
     from dialer.campaigns.template import TemplateError
     from dialer.db import writing
     from dialer.errors import FieldError

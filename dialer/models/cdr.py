@@ -40,6 +40,8 @@ class Cdr(SQLModel, table=True):
     provider_id: str | None = Field(default=None, sa_type=PublicId)
     provider_reference: str | None = None
     e164: str = Field(sa_type=E164)
+    #: Whom a click-to-call connects the callee with.
+    connect_to: str | None = Field(default=None, sa_type=E164)
     caller_id: str = ""
     disposition: str | None = Field(default=None, sa_type=State)
     dial_status: str = Field(sa_type=State)

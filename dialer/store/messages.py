@@ -1,4 +1,4 @@
-"""SQL of messages: what single calls say."""
+"""SQL of messages: what single calls are about."""
 
 from __future__ import annotations
 
@@ -21,4 +21,6 @@ def of_calls(connection: Connection, call_ids: Sequence[str]) -> dict[str, AnyRo
 def wipe(connection: Connection, call_ids: Sequence[str]) -> None:
     """Forget what calls said that have ended: a one-time password is not kept."""
     if call_ids:
-        connection.execute(message.update().where(message.c.call_id.in_(call_ids)).values(text=None))
+        connection.execute(
+            message.update().where(message.c.call_id.in_(call_ids)).values(text=None, code=None)
+        )

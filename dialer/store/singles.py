@@ -60,7 +60,8 @@ _TO_DIAL = {
         "calls_per_minute", "webhook_token",
     ),
     message: (
-        "call_id", "caller_id", "text", "repeat_count", "language_code", "voice", "volume", "rate", "pitch",
+        "call_id", "capability", "caller_id", "text", "code", "connect_to", "record", "repeat_count",
+        "language_code", "voice", "volume", "rate", "pitch",
     ),
 }  # fmt: skip
 _NAMES = tuple(_TO_DIAL.values())
@@ -133,7 +134,7 @@ class Facts:
     accounts: dict[str, Any]
     providers: dict[str, Any]
     messages: dict[str, Any]
-    #: Calls to numbers that stand on the global DND list of their account.
+    #: Calls to, or connecting with, numbers that stand on the global DND list of their account.
     on_dnd: set[str]
 
 
@@ -184,11 +185,9 @@ def _asked(dialect: str) -> Select[Any]:
 
 @cache
 def _released(dialect: str) -> Select[Any]:
-    is_on_dnd = sa.exists().where(
-        dnd_list.c.account_id == call.c.account_id,
-        dnd_list.c.is_global,
-        dnd_number.c.dnd_list_id == dnd_list.c.id,
-        dnd_number.c.e164 == call.c.e164,
+    # Of a click-to-call both ends are dialled. Each is looked up by itself in the primary key.
+    is_on_dnd = sa.or_(
+        _is_listed(call.c.e164), sa.and_(message.c.connect_to.is_not(None), _is_listed(message.c.connect_to))
     )
     columns = [column for table, names in _TO_DIAL.items() for column in _labelled(table, names)]
     return (
@@ -205,6 +204,20 @@ def _released(dialect: str) -> Select[Any]:
         )
         .order_by(call.c.id)
         .with_for_update(skip_locked=True, of=call)
+    )
+
+
+def _is_listed(e164: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether the number stands on the global DND list of the call's account."""
+    return (
+        sa.exists()
+        .where(
+            dnd_list.c.account_id == call.c.account_id,
+            dnd_list.c.is_global,
+            dnd_number.c.dnd_list_id == dnd_list.c.id,
+            dnd_number.c.e164 == e164,
+        )
+        .correlate(call, message)
     )
 
 

@@ -86,7 +86,10 @@ class Running:
         workers: int = 2,
         time_scale: float = 0.0,
         settle_within: float = 4.0,
+        kind: str = "mitto",
+        **provider: Any,
     ) -> None:
+        """`kind`, and columns of `provider`, are those of the world's provider."""
         self.world = world
         world.clock.now = datetime.now(UTC)
         self.bell = Bell(shaken=shaken)
@@ -102,7 +105,8 @@ class Running:
             log=self._log,
             callback_url=f"{heard_at}/webhooks/{world.provider_id.lower()}/token",
         )
-        world.set_provider(base_url=self._serve(lambda: make_server(sandbox)) + "/mitto")
+        base_url = f"{self._serve(lambda: make_server(sandbox))}/{kind}"
+        world.set_provider(kind=kind, base_url=base_url, **provider)
         self._redis = [make_redis(world.redis_url) for _ in range(workers + 2)]
         adapters = AdapterCache(world.box, reconcile_after=settle_within, public_url=PUBLIC_URL)
         self.dispatchers = [

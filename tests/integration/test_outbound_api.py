@@ -1,4 +1,4 @@
-"""`outbound_call` and `get_cdr_by_request_id`, as an app written for the reference sees them."""
+"""`outbound_call`, `click2call` and `get_cdr_by_request_id`, as an app written for the reference sees them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from connecting import connecting
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 from world import World
@@ -40,7 +41,15 @@ OTP = {
     "rate": "slow",
     "pitch": "medium",
 }
+CLICK = {
+    "agent_number": NUMBER,
+    "caller_id": "15168148111",
+    "destination_number": "918000681234",
+    "recording_option": "on",
+    "transcript": "on",
+}
 AUTH = "key"
+__all__ = ["connecting"]  # a fixture
 
 
 @dataclass
@@ -180,11 +189,74 @@ def test_nobody_without_the_key_rings_anybody(api: Api) -> None:
     assert api.world.rows(t.call) == []
 
 
+# --- click-to-call -------------------------------------------------------------------------------------------
+
+
+def test_a_click_is_taken_as_in_the_reference_and_rung_for_at_once(api: Api, connecting: type) -> None:
+    api.world.set_provider(kind=connecting.kind)
+    answer = api.ask("click2call", CLICK)
+    assert set(answer) == {"request_id", "success"}
+    assert api.rung == [answer["request_id"]]
+    (placement,) = api.world.claim(api.rung).placements
+    asked = placement.submission
+    assert (asked.to, asked.connect_to, asked.record) == (f"+{NUMBER}", "+918000681234", True)
+
+
+def test_the_cdr_of_a_click_is_that_of_the_reference(api: Api, connecting: type) -> None:
+    api.world.set_provider(kind=connecting.kind)
+    request_id = api.ask("click2call", CLICK)["request_id"]
+    api.world.end(api.world.dial([request_id]))
+    (cdr,) = api.ask("get_cdr_by_request_id", {"request_id": request_id})["result"]
+    assert (cdr["agent_number"], cdr["customer_number"], cdr["dialed_number"]) == (
+        NUMBER, "918000681234", "918000681234",
+    )  # fmt: skip
+    assert (cdr["call_direction"], cdr["destination_context"]) == ("outbound-api", "click2call")
+    assert (cdr["dial_status"], cdr["call_status"], cdr["caller_id"]) == ("ANSWER", "ANSWERED", "15168148111")
+    assert set(cdr) == set(_cdr_of_a_password(api))
+
+
+def _cdr_of_a_password(api: Api) -> dict[str, Any]:
+    api.world.set_provider(kind="mitto")
+    request_id = api.ask("outbound_call", OTP)["request_id"]
+    api.world.end(api.world.dial([request_id]))
+    (cdr,) = api.ask("get_cdr_by_request_id", {"request_id": request_id})["result"]
+    return dict(cdr)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "named"),
+    [({"agent_number": "12"}, 400, "agent_number"), ({"destination_number": ""}, 400, "destination_number"),
+     ({"destination_number": NUMBER}, 400, "destination_number"), ({"caller_id": "x"}, 400, "caller_id"),
+     ({"recording_option": "customer"}, 400, "recording_option"), ({}, 400, "cannot connect two people")],
+)  # fmt: skip
+def test_a_click_that_cannot_be_taken_is_named_and_leaves_nothing(
+    api: Api, changes: dict[str, Any], status: int, named: str
+) -> None:
+    told = api.refused("click2call", CLICK | changes)
+    assert told[0] == status
+    assert named in told[1]
+    assert api.world.rows(t.call) == api.world.rows(t.message) == api.rung == []
+
+
+def test_nobody_without_the_key_connects_anybody(api: Api) -> None:
+    assert api.refused("click2call", CLICK, auth="wrong")[0] == 401
+    assert api.refused("click2call", CLICK, account_id="AC0")[0] == 401
+    assert api.world.rows(t.call) == []
+
+
+# --- what it costs -------------------------------------------------------------------------------------------
+
+
 @pytest.mark.postgres
-def test_somebody_waits_for_four_statements(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("path", "body"), [("outbound_call", OTP), ("click2call", CLICK)])
+def test_somebody_waits_for_four_statements(
+    api: Api, connecting: type, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any]
+) -> None:
     if api.world.engine.dialect.name == "sqlite":
         pytest.skip("about round trips")
-    api.ask("outbound_call", OTP)  # what a process remembers, it now does
+    if path == "click2call":
+        api.world.set_provider(kind=connecting.kind)
+    api.ask(path, body)  # what a process remembers, it now does
     alone: list[bool] = []
     execute = psycopg.Cursor.execute
 
@@ -193,7 +265,7 @@ def test_somebody_waits_for_four_statements(api: Api, monkeypatch: pytest.Monkey
         return execute(cursor, query, *values, **options)
 
     monkeypatch.setattr(psycopg.Cursor, "execute", note)
-    request_id = api.ask("outbound_call", OTP)["request_id"]
+    request_id = api.ask(path, body)["request_id"]
     *ours, _ = alone  # the last is the look of who is rung at what is committed
     assert ours == [True, True], "each is a transaction by itself"
     with writing(api.world.engine) as connection:

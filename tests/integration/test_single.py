@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from world import World, in_threads, number, people, statements
 
 from dialer.calls.ledger import Ledger
-from dialer.calls.single import OTP_LIFE
+from dialer.calls.otp import OTP_LIFE
 from dialer.db import writing
 from dialer.errors import Conflict, FieldError, NotFound
 from dialer.lifecycle import CallState
@@ -70,6 +70,7 @@ def test_a_password_is_spoken_digit_by_digit_and_forgotten_when_the_call_has_end
     world.end([said.attempt_id])
     assert world.call(call_id).state == CallState.COMPLETED
     assert text_of(world, call_id) is None
+    assert world.rows(t.message)[0].code is None
     (cdr,) = world.rows(t.cdr, call_id=call_id)
     assert (cdr.kind, cdr.dial_status, cdr.caller_id) == ("OTP", "ANSWER", "+15168148111")
     world.check()
@@ -298,6 +299,53 @@ def test_an_account_out_of_pace_does_not_hold_up_the_passwords_of_another(world:
     assert others in placed
     (waits,) = set(own) - placed
     assert world.call(waits).due_at > world.clock.now + timedelta(seconds=25)
+
+
+# --- other channels ------------------------------------------------------------------------------------------
+
+
+def test_a_password_goes_through_a_provider_of_its_channel_and_through_no_other(world: World) -> None:
+    flash = world.provider(kind="mitto-flash", priority=200, credentials=world.box.seal({"token": "k3y"}))
+    sms = world.provider(kind="mtt-sms", priority=50, credentials=sms_settings(world))
+    asked = {channel: world.otp(channel=channel) for channel in ("voice", "flash", "sms")}
+    carried = {channel: world.call(call_id).provider_id for channel, call_id in asked.items()}
+    assert carried == {"voice": world.provider_id, "flash": flash, "sms": sms}
+    said = {one.call_id: one.submission for one in world.claim(list(asked.values())).placements}
+    told = {channel: (said[call_id].text, said[call_id].code) for channel, call_id in asked.items()}
+    assert told == {
+        "voice": ("Your code is 1, 9, 8, 7", "1987"),
+        "flash": (None, "1987"),
+        "sms": ("Your code is 1987", "1987"),
+    }
+    world.check()
+
+
+def test_a_channel_that_no_provider_has_is_refused_with_the_kinds_that_have_it(world: World) -> None:
+    for channel, kind in (("flash", "mitto-flash"), ("sms", "mtt-sms")):
+        with pytest.raises(FieldError, match=f"kinds that can: [a-z, -]*{kind}"):
+            world.otp(channel=channel)
+    assert world.rows(t.call) == []
+
+
+@pytest.mark.parametrize("kind", ["mitto-flash", "mtt-sms"])
+def test_a_password_by_flash_or_text_message_reaches_people_and_is_forgotten(
+    world: World, tmp_path: Any, kind: str
+) -> None:
+    channel = "flash" if kind == "mitto-flash" else "sms"
+    credentials = world.box.seal({"token": "k3y"}) if channel == "flash" else sms_settings(world)
+    with Running(world, tmp_path, kind=kind, credentials=credentials) as running:
+        asked = [world.otp(number(1050 + place), channel=channel) for place in range(5)]
+        running.bell.place_singles(asked)
+        until(lambda: all(world.call(one).state == CallState.COMPLETED for one in asked), "the passwords")
+        running.no_attempt_came_twice()
+    assert {(row.kind, row.dial_status) for row in world.rows(t.cdr)} == {("OTP", "ANSWER")}
+    assert [row for row in world.rows(t.message) if row.text is not None or row.code is not None] == []
+    world.check()
+
+
+def sms_settings(world: World) -> str:
+    """Credentials for text messages."""
+    return world.box.seal({"account_sid": "AC1", "token": "k3y", "sender": "79587625004"})
 
 
 # --- the scheduler, and everything at once -------------------------------------------------------------------

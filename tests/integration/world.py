@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Engine
 
 from dialer import ids
 from dialer.calls import single
+from dialer.calls.click_to_call import NewClickToCall
+from dialer.calls.otp import NewOtp
 from dialer.calls.repeats import RepeatPolicy, used_from_json
-from dialer.calls.single import NewOtp
 from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, is_open
 from dialer.campaigns import control
 from dialer.campaigns.release import Visit, visit_next
@@ -30,6 +31,7 @@ from dialer.lifecycle import (
     CALL_TRANSITIONS,
     CAMPAIGN_TRANSITIONS,
     AttemptState,
+    CallKind,
     CallState,
     CampaignState,
 )
@@ -198,7 +200,21 @@ class World:
                 template = {"id": "AN1", "account_id": account_id, "text": "Your code is {otp}"}
                 announce_templates.add(connection, template | {"created_at": self.clock.now})
             asked = singles.asked(connection, account_id, wanted.template_id)
-        call_id, _ = single.add_otp(self.engine, replace(asked, now=self.clock.now), wanted)
+        return self._add(asked, wanted.single(asked.template))
+
+    def click(self, agent: str = "", destination: str = "", **body: Any) -> str:
+        """A call that connects two people, asked for; it is released unless nobody has a place for it."""
+        given = {
+            "agent_number": agent or number(50),
+            "destination_number": destination or number(51),
+            "caller_id": "15168148111",
+        }
+        with reading(self.engine) as connection:
+            asked = singles.asked(connection, self.account_id, "")
+        return self._add(asked, NewClickToCall.read(given | body, None).single())
+
+    def _add(self, asked: singles.Asked, wanted: single.NewSingle) -> str:
+        call_id, _ = single.add(self.engine, replace(asked, now=self.clock.now), wanted)
         return call_id
 
     def release_singles(self) -> list[str]:
@@ -419,10 +435,13 @@ def check(engine: Engine) -> None:
         for call in own:
             _check_repeats(call, campaign, attempts[call.id])
             _check_window(call, campaign, accounts[campaign.account_id], attempts[call.id])
-    said = {row.call_id: row.text for row in every["message"]}
+    said = {row.call_id: row for row in every["message"]}
     for call in calls.values():
         _check_attempts(call, attempts[call.id])
-        assert (said.get(call.id) is not None) == (call.campaign_id is None and call.ended_at is None)
+        assert (call.id in said) == (call.campaign_id is None)
+        if call.kind == CallKind.OTP:  # the password is there for as long as it may be needed
+            assert (said[call.id].code is not None) == (call.ended_at is None)
+            assert said[call.id].text is None or call.ended_at is None
     _check_cdrs(every["cdr"], calls, every["attempt"])
     _check_history(every)
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from dialer.calls.single import NewOtp, check_template, spoken
+from dialer.calls.otp import NewOtp, check_template, spoken
 from dialer.campaigns.template import TemplateError
 from dialer.errors import FieldError
+from dialer.providers.contract import Capability
 from dialer.speech import Speech
 
 #: The body of the reference's example, with digits for its X's.
@@ -112,3 +113,46 @@ def test_a_template_has_no_other_place(text: str) -> None:
 def test_a_stray_brace_is_no_template() -> None:
     with pytest.raises(TemplateError):
         check_template("{otp} {")
+
+
+# --- the channel ---------------------------------------------------------------------------------------------
+
+
+def test_without_a_channel_it_is_spoken() -> None:
+    call = read().single("Your code is {otp}.")
+    assert call.need.capabilities == (Capability.VOICE_OTP,)
+    assert (call.message["text"], call.message["code"]) == ("Your code is 1, 9, 8, 7.", "1987")
+
+
+def test_in_a_text_message_it_is_written() -> None:
+    wanted = read(channel="sms", caller_id=None)
+    assert wanted.caller_id == ""
+    call = wanted.single("Your code is {otp}.")
+    assert call.need.capabilities == (Capability.SMS_OTP,)
+    assert (call.message["text"], call.message["code"]) == ("Your code is 1987.", "1987")
+
+
+def test_a_flash_call_says_nothing() -> None:
+    wanted = NewOtp.read({"customer_number": "919979271234", "otp": "0987", "channel": "Flash"}, None)
+    call = wanted.single(None)
+    assert call.need.capabilities == (Capability.FLASH_OTP,)
+    assert (call.message["text"], call.message["code"]) == (None, "0987")
+
+
+@pytest.mark.parametrize("otp", ["198", "19870", "19a7", "１９８７"])
+def test_a_flash_call_shows_four_digits(otp: str) -> None:
+    assert refused(channel="flash", otp=otp).field == "otp"
+
+
+@pytest.mark.parametrize("name", ["otp", "customer_number", "announce_template_id"])
+def test_a_text_message_needs_all_but_a_caller_id(name: str) -> None:
+    assert refused(channel="sms", **{name: None}).field == name
+
+
+def test_a_channel_that_is_none_is_named() -> None:
+    assert refused(channel="pigeon").field == "channel"
+
+
+def test_a_password_never_shows() -> None:
+    assert "1987" not in repr(read())
+    assert "1987" not in repr(read().single("{otp}"))

@@ -1,0 +1,147 @@
+"""Click-to-call: two people are connected at once, and neither is rung who stands on the DND list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from connecting import KIND, connecting
+from sqlalchemy import Engine
+from world import World, in_threads, number
+
+from dialer.calls.click_to_call import CLICK_LIFE
+from dialer.db import writing
+from dialer.errors import Conflict, FieldError
+from dialer.lifecycle import CallState
+from dialer.providers.contract import Outcome, Refusal
+from dialer.store import tables as t
+from workers.claim import claim
+
+AGENT, CUSTOMER = number(50), number(51)
+
+pytestmark = pytest.mark.usefixtures(connecting.__name__)
+
+
+@pytest.fixture
+def world(database: Engine, redis_server: str) -> Iterator[World]:
+    made = World(database, redis_server)
+    made.set_provider(kind=KIND)
+    yield made
+    made.close()
+
+
+def test_the_agent_is_rung_and_connected_and_the_cdr_names_both(world: World) -> None:
+    call_id = world.click(AGENT, CUSTOMER, recording_option="on")
+    assert world.call(call_id).state == CallState.RELEASED
+    (placement,) = world.claim([call_id]).placements
+    asked = placement.submission
+    assert (asked.to, asked.connect_to, asked.record) == (AGENT, CUSTOMER, True)
+    assert (asked.caller_id, asked.text, asked.media, asked.code) == ("+15168148111", None, None, None)
+    world.answer([asked.attempt_id], Outcome.PLACED)
+    world.end([asked.attempt_id])
+    assert world.call(call_id).state == CallState.COMPLETED
+    (cdr,) = world.rows(t.cdr, call_id=call_id)
+    assert (cdr.kind, cdr.e164, cdr.connect_to, cdr.dial_status) == (
+        "CLICK_TO_CALL", AGENT, CUSTOMER, "ANSWER",
+    )  # fmt: skip
+    world.check()
+
+
+@pytest.mark.parametrize("listed", [AGENT, CUSTOMER])
+@pytest.mark.parametrize("single", [True, False])
+def test_neither_end_is_dialled_that_stands_on_the_dnd_list(world: World, listed: str, single: bool) -> None:
+    call_id, others = world.click(AGENT, CUSTOMER), world.click(number(60), number(61))
+    world.forbid(listed)
+    with writing(world.engine) as connection:
+        now = world.clock.now
+        claimed = claim(connection, world.limiter, world.adapters, [call_id, others], now, single=single)
+    assert [placement.call_id for placement in claimed.placements] == [others]
+    assert world.call(call_id).state == CallState.SUPPRESSED
+    (cdr,) = world.rows(t.cdr, call_id=call_id)
+    assert (cdr.dial_status, cdr.connect_to, cdr.attempt_id) == ("DND", CUSTOMER, None)
+    world.check()
+
+
+def test_what_another_account_listed_holds_for_that_account_alone(world: World) -> None:
+    _, their_dnd = world.account()
+    world.forbid(AGENT, CUSTOMER, dnd_list_id=their_dnd)
+    assert len(world.dial([world.click(AGENT, CUSTOMER)])) == 1
+
+
+def test_it_is_dialled_at_any_hour_and_as_often_as_somebody_clicks(world: World) -> None:
+    with writing(world.engine) as connection:
+        closed = {"start": "08:00", "end": "09:00"}
+        connection.execute(t.account.update().values(calling_window=closed, frequency_cap=1))
+    for _ in range(3):
+        world.end(world.dial([world.click(AGENT, CUSTOMER)]))
+    assert [row.state for row in world.rows(t.call)] == [CallState.COMPLETED] * 3
+    world.check()
+
+
+@pytest.mark.parametrize("ending", ["busy", "no answer", "no such number", "unheard of"])
+def test_it_is_not_repeated(world: World, ending: str) -> None:
+    call_id = world.click()
+    world.end(world.dial([call_id]), ending)
+    assert world.call(call_id).ended_at is not None
+    world.check()
+
+
+def test_one_that_could_not_go_in_time_is_not_dialled_any_more(world: World) -> None:
+    call_id = world.click()
+    world.clock.forward(CLICK_LIFE.total_seconds())
+    assert world.dial([call_id]) == []
+    assert world.call(call_id).state == CallState.EXPIRED
+    (cdr,) = world.rows(t.cdr, call_id=call_id)
+    assert (cdr.dial_status, cdr.connect_to, cdr.caller_id) == ("CANCEL", CUSTOMER, "+15168148111")
+    world.check()
+
+
+def test_the_same_doorbell_twice_connects_once(world: World) -> None:
+    call_id = world.click()
+    placed: list[str] = []
+    in_threads(*(lambda: placed.extend(world.dial([call_id])),) * 4)
+    assert len(placed) == 1
+    world.check()
+
+
+def test_when_its_provider_refuses_another_one_that_can_carries_it(world: World) -> None:
+    world.provider(priority=150)  # speaks texts only
+    second = world.provider(priority=200, kind=KIND)
+    call_id = world.click()
+    (placement,) = world.claim([call_id]).placements
+    attempt_id = placement.submission.attempt_id
+    world.answer([attempt_id], Outcome.REFUSED, refusal=Refusal.PROVIDER, detail="no funds")
+    assert world.release_singles() == [call_id]
+    assert world.call(call_id).provider_id == second
+    world.check()
+
+
+def test_one_whose_fate_is_unknown_is_not_placed_again(world: World) -> None:
+    world.provider(priority=200, kind=KIND)
+    call_id = world.click()
+    (placement,) = world.claim([call_id]).placements
+    world.answer([placement.submission.attempt_id], Outcome.UNKNOWN)
+    world.clock.forward(CLICK_LIFE.total_seconds() / 2)
+    assert world.release_singles() == []
+    assert world.call(call_id).state == CallState.IN_PROGRESS
+    world.check()
+
+
+def test_a_provider_that_cannot_connect_is_not_asked_to(world: World) -> None:
+    call_id = world.click()
+    world.set_provider(kind="mitto")  # by another version, say
+    assert world.claim([call_id]).placements == ()
+    assert (world.call(call_id).state, world.call(call_id).reason) == ("WAITING", "provider cannot carry it")
+    world.check()
+
+
+def test_without_a_provider_that_can_nothing_is_accepted_and_the_kinds_that_can_are_named(
+    world: World,
+) -> None:
+    world.set_provider(kind="mitto")
+    with pytest.raises(FieldError, match=r"can connect two people .*kinds that can: .*connecting"):
+        world.click()
+    world.set_provider(enabled=False)
+    with pytest.raises(Conflict, match=r"can connect two people .kinds: .*connecting"):
+        world.click()
+    assert world.rows(t.call) == world.rows(t.message) == []

@@ -1,0 +1,86 @@
+"""What a call needs of its provider, and which kinds have it."""
+
+from __future__ import annotations
+
+import pytest
+
+from dialer.calls.flow import Action, Does, Flow, Menu, Prompt
+from dialer.providers.contract import Capability
+from dialer.providers.kinds import adapter_class, adapter_kinds
+from dialer.providers.need import DOES, Need, able_kinds, of_campaign, of_single, why_nobody, why_unable
+
+#: Says something and hangs up.
+SURVEY = Flow("main", {"main": Menu((Prompt("Press 1"),), {"1": Action(Does.NOTIFY)})})
+TEXT = of_campaign(text="Good day", language="en-US")
+
+
+def test_every_capability_has_words() -> None:
+    assert set(DOES) == set(Capability)
+
+
+def test_an_announcement_needs_a_voice_or_a_recorder() -> None:
+    assert Need((Capability.ANNOUNCE_TEXT,), "en-US") == TEXT
+    assert of_campaign(text=None, language="hi-IN") == Need((Capability.ANNOUNCE_FILE,))
+
+
+def test_a_survey_needs_keys_in_its_language_whatever_else_it_says() -> None:
+    need = of_campaign(text="Good day", flow=SURVEY, language="sv-SE")
+    assert need == Need((Capability.IVR,), "sv-SE", SURVEY)
+    assert "cannot ask for keys" in why_unable("mitto", need)[0]
+    assert "does not speak 'sv-SE'" in why_unable("mtt-voice", need)[0]
+    assert why_unable("mtt-voice", of_campaign(text=None, flow=SURVEY, language="ru-RU")) == ()
+
+
+def test_repeats_by_the_provider_are_needed_besides() -> None:
+    need = of_campaign(text="Good day", language="en-US", provider_repeats=True)
+    assert need.capabilities == (Capability.ANNOUNCE_TEXT, Capability.REPEATS)
+    assert need.does == "speak a text and repeat calls by itself"
+
+
+def test_only_what_is_spoken_has_a_language() -> None:
+    assert of_single(Capability.VOICE_OTP, language="en-US").language == "en-US"
+    for silent in (Capability.FLASH_OTP, Capability.SMS_OTP, Capability.CLICK_TO_CALL):
+        assert of_single(silent, language="en-US").language is None
+
+
+def test_a_recorded_call_needs_somebody_who_records() -> None:
+    need = of_single(Capability.CLICK_TO_CALL, language="", record=True)
+    assert need.capabilities == (Capability.CLICK_TO_CALL, Capability.RECORDING)
+
+
+@pytest.mark.parametrize("kind", adapter_kinds())
+@pytest.mark.parametrize("capability", Capability)
+def test_a_kind_can_exactly_what_its_adapter_says(kind: str, capability: Capability) -> None:
+    can = capability in adapter_class(kind).capabilities
+    assert (not why_unable(kind, Need((capability,), None))) == can
+    assert (kind in able_kinds(Need((capability,)))) == can
+
+
+def test_a_text_must_be_in_a_language_of_the_kind() -> None:
+    assert why_unable("mitto", TEXT) == ()
+    for need in (
+        of_campaign(text="नमस्ते", language="hi-IN"),
+        of_single(Capability.VOICE_OTP, language="hi-IN"),
+    ):
+        (problem,) = why_unable("mitto", need)
+        assert "does not speak 'hi-IN'" in problem
+    assert why_unable("mitto", of_campaign(text=None, language="hi-IN")) == ()
+
+
+def test_who_says_nothing_is_asked_for_no_language() -> None:
+    assert why_unable("mitto-flash", of_single(Capability.FLASH_OTP, language="hi-IN")) == ()
+    assert why_unable("mtt-sms", of_single(Capability.SMS_OTP, language="hi-IN")) == ()
+
+
+def test_a_kind_of_another_version_can_nothing() -> None:
+    (problem,) = why_unable("carrier-pigeon", TEXT)
+    assert "carrier-pigeon" in problem
+
+
+def test_when_nobody_can_all_are_heard_and_those_who_could_are_named() -> None:
+    said = why_nobody(
+        ["mitto-flash", "mtt-sms", "mtt-sms"], of_single(Capability.VOICE_OTP, language="en-US"), "call"
+    )
+    assert said.count("mtt-sms cannot speak one-time passwords") == 1
+    assert "mitto-flash cannot speak one-time passwords" in said
+    assert "mitto, mtt-voice" in said.partition("kinds that can: ")[2].partition(")")[0]
