@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,9 +13,8 @@ from redis import Redis
 from dialer.embedded import EmbeddedServer
 from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderConfig
+from dialer.providers.kinds import make_adapter
 from dialer.providers.methods import File, Method, Parameter, Value
-from dialer.providers.mtt_sms import MttSmsAdapter
-from dialer.providers.mtt_telecom_methods import METHODS
 
 # No deadline: a shared machine is slow now and then, and nothing here asserts speed.
 settings.register_profile(
@@ -62,22 +60,8 @@ def sample() -> Callable[[Method], dict[str, Value]]:
     return values
 
 
-class _TelecomAdapter(MttSmsAdapter):
-    kind = "mtt-callback"
-    default_base_url = "https://webapicommon.mtt.ru/index.php"
-    required_settings: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("username", "password", "customer_name"), "a text"
-    )
-    methods = METHODS
-
-    def __init__(self, config: ProviderConfig) -> None:
-        Adapter.__init__(self, config)
-
-
 @pytest.fixture(scope="session")
 def telecom() -> Callable[[str], Adapter]:
     """An adapter of MTT's Telecom API at a base URL, its own when that is empty."""
     settings = {"username": "south", "password": "s3cret:key", "customer_name": "110000777"}
-    return lambda base_url: _TelecomAdapter(
-        ProviderConfig("PR1", "south", "mtt-callback", base_url, settings)
-    )
+    return lambda base_url: make_adapter(ProviderConfig("PR1", "south", "mtt-callback", base_url, settings))

@@ -43,7 +43,7 @@ from dialer.providers.contract import (
     Verdict,
 )
 from dialer.providers.live import Answer, Question, Response
-from dialer.providers.methods import Method, Value, unknown_method
+from dialer.providers.methods import BlackList, Method, Value, unknown_method
 from dialer.providers.redact import hide, scrub
 
 MAX_REPLY = 1 << 20  # bytes of a reply that are read
@@ -74,6 +74,7 @@ class Adapter(ABC):
     look_up_after: ClassVar[timedelta | None] = None  # … and before, where no event tells the end
     cdrs_every: ClassVar[timedelta] = timedelta(minutes=10)  # how often its CDRs are read, where it keeps any
     methods: ClassVar[Mapping[str, Method]] = {}  # what it documents beside calls
+    black_list: ClassVar[BlackList | None] = None  # which of them keep one
     open_settings: ClassVar[frozenset[str]] = frozenset()  # settings that are no secrets
     #: Whether any of its callbacks waits for an answer. Not to be set: it has a `read_question` of its own.
     asks: ClassVar[bool] = False

@@ -132,6 +132,23 @@ class Method:
         return read
 
 
+@dataclass(frozen=True, slots=True)
+class BlackList:
+    """Which methods keep a black list, of numbers that the provider itself never calls. `add` and `delete` take a
+    number as `number`, digits without a plus; `every` answers with all of them.
+
+    Of the words of MethodRefusedError, `gone` says that a number is not there, and those that begin with one of
+    `about_number` that this number, and not the login or the list, is the trouble.
+    """
+
+    add: str
+    delete: str
+    every: str
+    number: str
+    gone: str
+    about_number: tuple[str, ...]
+
+
 def methods(*every: Method) -> dict[str, Method]:
     """Methods by their names, for an adapter's class variable."""
     return {method.name: method for method in every}

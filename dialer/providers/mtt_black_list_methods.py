@@ -7,12 +7,19 @@ from collections.abc import Mapping
 
 from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderRequest, Reply
-from dialer.providers.methods import MAX_FILE, Method, Parameter, Values, methods
+from dialer.providers.methods import MAX_FILE, BlackList, Method, Parameter, Values, methods
 from dialer.providers.mtt_rpc import GAPI, read_list, read_result, read_success, rpc_request, unreadable
 from dialer.providers.reading import digits
 
-#: `error.data[].code` of deleteGBLRule for a number that is not there.
-NOT_THERE = "V_VALUE_NOT_FOUND"
+#: `error.data[].code`: V_… are about values, A_CAPI_CREATE_RATE is addGBLRule's for a number that it does not take.
+BLACK_LIST = BlackList(
+    add="addGBLRule",
+    delete="deleteGBLRule",
+    every="getGBLRules",
+    number="gbl_rule",
+    gone="V_VALUE_NOT_FOUND",
+    about_number=("V_", "A_CAPI_CREATE_RATE"),
+)
 
 
 def _add(adapter: Adapter, values: Values) -> ProviderRequest:

@@ -39,7 +39,9 @@ from dialer.providers.contract import (
 )
 from dialer.providers.live import Answer, Question, Response
 from dialer.providers.mtt import basic_authorization, event_parameters
+from dialer.providers.mtt_black_list_methods import BLACK_LIST
 from dialer.providers.mtt_inbound import SESSION, inbound_fact, is_question, read_question, write_answer
+from dialer.providers.mtt_telecom_methods import METHODS as TELECOM_METHODS
 from dialer.providers.reading import checked_reference, digits, seconds
 
 #: `direction`: "0 - redirect_number (A) --> b_number (B)".
@@ -101,6 +103,8 @@ class MttCallbackAdapter(Adapter):
     optional_settings: ClassVar[Mapping[str, str]] = {
         "caller_id": "number shown to both sides of calls without a caller id of their own",
     }
+    methods = TELECOM_METHODS
+    black_list = BLACK_LIST
     capabilities = frozenset({Capability.CLICK_TO_CALL, Capability.RECORDING, Capability.INBOUND})
     final_event_within = timedelta(hours=1)
     look_up_after = timedelta(minutes=1)  # no event tells that nobody picked up
