@@ -28,14 +28,14 @@ def create_app() -> ASGIApp:
     doorbell = Doorbell(make_celery(settings))
     singles = outbound.make_router(engine, settings, doorbell.place_singles)
     app = make_app(engine, settings, ring_import=doorbell.run_import, extra_routers=[singles])
-    webhooks = Webhooks(app, engine, doorbell.consume_events)
+    webhooks = Webhooks(app, engine, doorbell.consume_events, settings.public_url)
     rehearsal.aside(lambda: _rehearse(engine, settings, app, doorbell))
     return webhooks
 
 
 def _rehearse(engine: Engine, settings: Settings, app: ASGIApp, doorbell: Doorbell) -> None:
     rehearsal.rehearse(engine, Limiter(make_redis(settings.redis_url)), rehearsal.hear)
-    webhooks = Webhooks(app, engine, doorbell.consume_events)
+    webhooks = Webhooks(app, engine, doorbell.consume_events, settings.public_url)
     asyncio.run(rehearsal.answer(webhooks))
     webhooks.inbox.close()
     doorbell.consume_events()

@@ -17,13 +17,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from dialer import ids
-from dialer.calls import flow_form, gate
+from dialer.calls import content, gate
 from dialer.calls.flow_form import FlowError
 from dialer.calls.ledger import Ledger
 from dialer.calls.single import need_of_single
 from dialer.calls.window import CallingWindow, known_zone
 from dialer.campaigns.release import LOST_ZONE, need_of_campaign, paces_of, window_of
-from dialer.campaigns.template import Template, TemplateError
+from dialer.campaigns.template import TemplateError
 from dialer.lifecycle import AttemptState, CallKind, CallState, CampaignState
 from dialer.logs import get_logger, hide
 from dialer.pace.limiter import Limiter, Stage, good_for, slack
@@ -314,51 +314,10 @@ def _prepare(
 
 
 def _submission(call: AnyRow, campaign: AnyRow | None, facts: _Facts) -> Submission:
+    attempt_id = ids.attempt_id(call.id, call.dials + 1)
     if campaign is None:
-        return _single_submission(call, facts.messages.get(call.id))
-    text, flow = None, None
-    values = dict(call.contact_fields or {})
-    values["contact_name"] = call.contact_name or ""
-    values["contact_number"] = call.e164
-    if campaign.announcement_text is not None:
-        text = Template.of(campaign.announcement_text).render(values)
-    elif campaign.flow is not None:
-        flow = flow_form.stored(campaign.id, campaign.flow).rendered(values)
-    return Submission(
-        attempt_id=ids.attempt_id(call.id, call.dials + 1),
-        to=call.e164,
-        caller_id=campaign.caller_id,
-        text=text,
-        media=campaign.recorded_filename,
-        repeat_count=campaign.repeat_count,
-        language=call.contact_language or campaign.language_code,
-        voice=campaign.voice,
-        volume=campaign.volume,
-        rate=campaign.rate,
-        pitch=campaign.pitch,
-        flow=flow,
-    )
-
-
-def _single_submission(call: AnyRow, message: AnyRow | None) -> Submission:
-    if message is None or (message.text is None and message.code is None and message.connect_to is None):
-        raise TemplateError("the call has no message")
-    return Submission(
-        attempt_id=ids.attempt_id(call.id, call.dials + 1),
-        to=call.e164,
-        caller_id=message.caller_id,
-        text=message.text,
-        media=None,
-        repeat_count=message.repeat_count,
-        language=message.language_code,
-        voice=message.voice,
-        volume=message.volume,
-        rate=message.rate,
-        pitch=message.pitch,
-        code=message.code,
-        connect_to=message.connect_to,
-        record=bool(message.record),
-    )
+        return content.of_single(attempt_id, call, facts.messages.get(call.id))
+    return content.of_campaign(attempt_id, call, campaign)
 
 
 def _new_attempt(

@@ -1,4 +1,5 @@
-"""Where providers call back: check the token, store the raw event, answer 2xx. Nothing else.
+"""Where providers call back: check the token, store the raw event, answer 2xx. Nothing else, unless the provider asks
+something and waits for the answer (dialer/api/live.py).
 
 Each request is answered only after its event is committed (dialer/api/inbox.py). A 2xx from here is a promise.
 
@@ -14,9 +15,10 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
@@ -24,11 +26,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dialer.api.inbox import Inbox
+from dialer.api.live import Asker, Live
 from dialer.db import reading
 from dialer.logs import get_logger
 from dialer.models.event import EventState
+from dialer.providers.base import Adapter
 from dialer.providers.contract import RawEvent
 from dialer.providers.kinds import adapter_class
+from dialer.providers.live import Question, Response
+from dialer.providers.setup import webhook_url
 from dialer.store import providers
 
 log = get_logger(__name__)
@@ -54,6 +60,7 @@ def _answer(status: int, text: str, *headers: tuple[bytes, bytes]) -> Answer:
 
 
 OK = _answer(200, "ok")
+UNSIGNED = _answer(401, "not signed as this provider signs")
 UNAUTHORIZED = _answer(401, "wrong user or password", (b"www-authenticate", b'Basic realm="dialer"'))
 NOT_FOUND = _answer(404, "no such webhook")
 NOT_ALLOWED = _answer(405, "a callback is a GET or a POST", (b"allow", ", ".join(METHODS).encode()))
@@ -80,13 +87,17 @@ class Hook:
     previous_token_until: datetime | None
     login_hash: str | None = field(repr=False)
     dedupe_key: Callable[[RawEvent], str]
+    #: Of kinds that ask, and of kinds that sign; None for all others, whose callbacks cost nothing more.
+    asker: Asker | None = None
+    is_signed: Callable[[RawEvent], bool] | None = None
 
 
 class Directory:
     """Providers by name, remembered for a moment so that a callback costs no statement of its own."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, public_url: str) -> None:
         self._engine = engine
+        self._public_url = public_url
         self._known: dict[str, tuple[float, asyncio.Future[Hook | None]]] = {}
 
     async def find(self, name: str) -> Hook | None:
@@ -107,6 +118,7 @@ class Directory:
             row = providers.named(connection, name)
         if row is None:
             return None
+        kind, settings = adapter_class(row.kind), row.open_settings or {}
         return Hook(
             row.id,
             row.name,
@@ -114,18 +126,24 @@ class Directory:
             row.previous_webhook_token,
             row.previous_token_until,
             row.callback_auth_hash,
-            adapter_class(row.kind).dedupe_key,
+            kind.dedupe_key,
+            asker=Asker(row.id, row.name, kind, settings, webhook_url(self._public_url, row))
+            if kind.asks
+            else None,
+            is_signed=partial(_is_signed, kind, settings) if kind.signs else None,
         )
 
 
 class Webhooks:
     """ASGI: GET and POST at `/webhooks/{provider}/{token}` and below; everything else goes to the application."""
 
-    def __init__(self, app: ASGIApp, engine: Engine, ring: Callable[[], None]) -> None:
-        """`ring` tells a consumer of new events; it may block, and is never called for what is not committed."""
+    def __init__(self, app: ASGIApp, engine: Engine, ring: Callable[[], None], public_url: str = "") -> None:
+        """`ring` tells a consumer of new events; it may block, and is never called for what is not committed.
+        `public_url` is what providers reach us at."""
         self._app = app
-        self._directory = Directory(engine)
+        self._directory = Directory(engine, public_url)
         self.inbox = Inbox(engine, ring)
+        self.live = Live(engine)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; or the application's lifespan, at whose end the inbox is closed."""
@@ -144,6 +162,7 @@ class Webhooks:
         async def closing(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown"):
                 await asyncio.to_thread(self.inbox.close)
+                self.live.close()
             await send(message)
 
         return closing
@@ -170,12 +189,30 @@ class Webhooks:
             return ()  # nobody is left to answer
         if body is None:
             return TOO_LARGE
+        raw = _raw(hook, rest, scope, body, now)
+        if hook.is_signed is not None and not hook.is_signed(raw):
+            return UNSIGNED
+        question = None if hook.asker is None else self.live.question(hook.asker, raw)
+        if hook.asker is not None and question is not None:
+            return await self._reply(hook, hook.asker, question, raw)
+        return OK if await self._store(hook, raw) else TRY_AGAIN
+
+    async def _reply(self, hook: Hook, asker: Asker, question: Question, raw: RawEvent) -> Answer:
+        """What is asked is answered when its event is committed, too; both are done at once."""
+        began = asyncio.get_running_loop().time()
+        stored = asyncio.ensure_future(self._store(hook, raw))
+        response = await self.live.answer(asker, question, began)
+        if not await stored:
+            return TRY_AGAIN
+        return OK if response is None else _written(response)
+
+    async def _store(self, hook: Hook, raw: RawEvent) -> bool:
         try:
-            await self.inbox.store(_row(hook, rest, scope, body, now))
+            await self.inbox.store(_row(hook, raw))
         except SQLAlchemyError as error:
             log.error("event not stored", provider=hook.name, error=type(error).__name__)
-            return TRY_AGAIN
-        return OK
+            return False
+        return True
 
 
 def is_token(hook: Hook, token: str, now: datetime) -> bool:
@@ -185,6 +222,14 @@ def is_token(hook: Hook, token: str, now: datetime) -> bool:
     if hook.previous_token is None or hook.previous_token_until is None or hook.previous_token_until <= now:
         return current
     return hmac.compare_digest(given, hook.previous_token.encode()) or current
+
+
+def _is_signed(kind: type[Adapter], settings: Mapping[str, str], raw: RawEvent) -> bool:
+    try:
+        return kind.is_signed(raw, settings)
+    except Exception as error:  # noqa: BLE001 - what cannot be checked is not signed
+        log.error("signature not checked", kind=kind.kind, error=type(error).__name__)
+        return False
 
 
 def is_login(expected_hash: str, authorization: str) -> bool:
@@ -225,17 +270,31 @@ def _address(scope: Scope) -> Address | None:
     return Address(provider, token, rest) if provider and token else None
 
 
-def _row(hook: Hook, rest: str, scope: Scope, body: bytes, now: datetime) -> dict[str, Any]:
-    raw = RawEvent(
+def _written(response: Response) -> Answer:
+    headers = [
+        (b"content-length", str(len(response.body)).encode()),
+        (b"content-type", response.content_type.encode()),
+    ]
+    return (
+        {"type": "http.response.start", "status": response.status, "headers": headers},
+        {"type": "http.response.body", "body": response.body},
+    )
+
+
+def _raw(hook: Hook, rest: str, scope: Scope, body: bytes, now: datetime) -> RawEvent:
+    return RawEvent(
         method=scope["method"],
         # PostgreSQL holds every character but NUL, which only nonsense carries.
         path=rest.replace("\x00", "\ufffd"),
         query=scope["query_string"].decode("utf-8", "replace").replace("\x00", "\ufffd"),
         content_type=_header(scope, b"content-type")[:200],
         body=body,
-        authorization=None,
+        authorization=None if hook.is_signed is None else _header(scope, b"authorization"),
         received_at=now,
     )
+
+
+def _row(hook: Hook, raw: RawEvent) -> dict[str, Any]:
     return {
         "provider_id": hook.provider_id,
         "dedupe_key": hook.dedupe_key(raw),

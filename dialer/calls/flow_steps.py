@@ -20,6 +20,9 @@ HANG_UP = Answer()
 #: Names in the state: the menu last said, how often it was said again, how many answers there were; `OVER` after the
 #: last.
 MENU, AGAIN, STEPS, OVER = "menu", "again", "steps", "over"
+#: Beside these, of a call that was asked to wait because nobody knew in time what to answer: how often, and the keys
+#: that wait with it.
+WAITS, PRESSED = "waits", "pressed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ def next_answer(flow: Flow, state: Mapping[str, Any], keys: str) -> Step:
 
     Never raises: a state that is none of ours, or whose call has had `MOST_STEPS`, hangs up.
     """
-    if not state:
+    pressed = state.get(PRESSED)
+    keys = keys or (pressed if isinstance(pressed, str) else "")
+    if not has_begun(state):
         return Step(_say_menu(flow, _Place(flow.first, 0, 0)))
     place = _read(flow, state)
     if place is None:
@@ -72,6 +77,11 @@ def next_answer(flow: Flow, state: Mapping[str, Any], keys: str) -> Step:
         answer = _say_menu(flow, _Place(place.menu, place.again + 1, place.steps))
         return Step(answer, Effects(key))
     return _do(flow, place, menu.otherwise, key)
+
+
+def has_begun(state: Mapping[str, Any]) -> bool:
+    """Whether anything has been said: there is more in the state than that the call was asked to wait."""
+    return bool(state.keys() - {WAITS, PRESSED})
 
 
 def effects_of_key(flow: Flow, keys: str) -> Effects:

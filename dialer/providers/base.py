@@ -76,12 +76,15 @@ class Adapter(ABC):
     methods: ClassVar[Mapping[str, Method]] = {}  # what it documents beside calls
     black_list: ClassVar[BlackList | None] = None  # which of them keep one
     open_settings: ClassVar[frozenset[str]] = frozenset()  # settings that are no secrets
-    #: Whether any of its callbacks waits for an answer. Not to be set: it has a `read_question` of its own.
+    #: Not to be set: whether any of its callbacks waits for an answer (it has a `read_question` of its own), and
+    #: whether any is signed (an `is_signed`).
     asks: ClassVar[bool] = False
+    signs: ClassVar[bool] = False
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         cls.asks = cls.asks or "read_question" in vars(cls)
+        cls.signs = cls.signs or "is_signed" in vars(cls)
 
     def __init__(self, config: ProviderConfig) -> None:
         """Raises ProviderSettingError when the configuration cannot work."""

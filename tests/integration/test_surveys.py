@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ import pytest
 from sqlalchemy import Engine
 from test_cpaas_api import CAMPAIGN, add_provider, serving
 from test_cpaas_api import World as Upstream
-from world import World, number, people, repeating
+from world import World, number, people, repeating, statements
 
+from dialer.calls import content
 from dialer.calls.flow_form import parse
+from dialer.campaigns.template import TemplateError
+from dialer.db import reading
 from dialer.lifecycle import CallState
 from dialer.secrets import SecretBox
+from dialer.store import answers
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
 
@@ -267,3 +272,45 @@ def test_opting_out_twice_is_opting_out_once(world: World) -> None:
         tell(world, event)
         world.consume()
     assert {row.e164 for row in world.rows(t.dnd_number)} == {number(990), somebody[0].e164}
+
+
+# --- asked about live ------------------------------------------------------------------------------------------
+
+
+def asked_about(world: World, attempt_id: str, provider_id: str = "") -> answers.Asked | None:
+    with reading(world.engine) as connection:
+        return answers.of_attempt(connection, provider_id or world.provider_id, attempt_id)
+
+
+def test_what_a_call_says_is_found_by_its_attempt_in_one_statement(world: World) -> None:
+    _, (attempt_id,) = ask(world, people(1))
+    found: list[answers.Asked | None] = []
+    with reading(world.engine) as connection:
+        read = partial(answers.of_attempt, connection, world.provider_id, attempt_id)
+        assert statements(world.engine, lambda: found.append(read())) == 1
+    asked = found[0]
+    assert asked is not None
+    assert asked.message is None
+    submission = content.of_campaign(attempt_id, asked.call, asked.campaign)
+    assert submission.flow is not None
+    assert submission.flow.menus["main"].prompts[0].text == "Dear Ann, press 1, 2 or 9"
+
+
+def test_a_provider_is_told_of_its_own_attempts_alone(world: World) -> None:
+    _, (attempt_id,) = ask(world, people(1))
+    assert asked_about(world, attempt_id, world.provider(name="another")) is None
+    assert asked_about(world, "no-such-attempt") is None
+
+
+def test_a_one_time_password_is_said_until_the_call_has_ended(world: World) -> None:
+    world.set_provider(kind="mitto", credentials=world.box.seal({"access_key": "key"}))
+    (attempt_id,) = world.dial([world.otp()])
+    asked = asked_about(world, attempt_id)
+    assert asked is not None
+    assert asked.campaign is None
+    assert content.of_single(attempt_id, asked.call, asked.message).text == "Your code is 1, 9, 8, 7"
+    world.end([attempt_id])
+    over = asked_about(world, attempt_id)
+    assert over is not None
+    with pytest.raises(TemplateError, match="no message"):
+        content.of_single(attempt_id, over.call, over.message)

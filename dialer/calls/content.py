@@ -1,0 +1,61 @@
+"""What a call says, made for the person who is called: the same before it is sent and while it is answered live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dialer.calls import flow_form
+from dialer.campaigns.template import Template, TemplateError
+from dialer.providers.contract import Submission
+
+
+def of_campaign(attempt_id: str, call: Any, campaign: Any) -> Submission:
+    """An attempt of a campaign's call. `call` has, besides a call's columns, `contact_name`, `contact_fields` and
+    `contact_language`.
+
+    Raises `TemplateError` for a contact who lacks a field, `FlowError` for a flow that another version wrote.
+    """
+    values = dict(call.contact_fields or {})
+    values["contact_name"] = call.contact_name or ""
+    values["contact_number"] = call.e164
+    text, flow = None, None
+    if campaign.announcement_text is not None:
+        text = Template.of(campaign.announcement_text).render(values)
+    elif campaign.flow is not None:
+        flow = flow_form.stored(campaign.id, campaign.flow).rendered(values)
+    return Submission(
+        attempt_id=attempt_id,
+        to=call.e164,
+        caller_id=campaign.caller_id,
+        text=text,
+        media=campaign.recorded_filename,
+        repeat_count=campaign.repeat_count,
+        language=call.contact_language or campaign.language_code,
+        voice=campaign.voice,
+        volume=campaign.volume,
+        rate=campaign.rate,
+        pitch=campaign.pitch,
+        flow=flow,
+    )
+
+
+def of_single(attempt_id: str, call: Any, message: Any | None) -> Submission:
+    """An attempt of a call without a campaign. Raises `TemplateError` when it has nothing to say any more."""
+    if message is None or (message.text is None and message.code is None and message.connect_to is None):
+        raise TemplateError("the call has no message")
+    return Submission(
+        attempt_id=attempt_id,
+        to=call.e164,
+        caller_id=message.caller_id,
+        text=message.text,
+        media=None,
+        repeat_count=message.repeat_count,
+        language=message.language_code,
+        voice=message.voice,
+        volume=message.volume,
+        rate=message.rate,
+        pitch=message.pitch,
+        code=message.code,
+        connect_to=message.connect_to,
+        record=bool(message.record),
+    )
