@@ -22,21 +22,16 @@ def of_attempt(
     now: datetime,
 ) -> dict[str, Any]:
     """The CDR of an attempt that ended so; `learned` are columns of the attempt newer than its row."""
-    known = {name: learned.get(name, getattr(attempt, name)) for name in _BETTERED}
     return {
         **_of_call(call, campaign),
-        **known,
-        "dtmf_inputs": pressed(learned.get("keys", attempt.keys)),
         "attempt_id": attempt.id,
         "provider_id": attempt.provider_id,
         "provider_reference": attempt.provider_reference,
         "caller_id": attempt.caller_id,
-        "disposition": disposition.value,
-        "dial_status": DIAL_STATUS[disposition].value,
         "dialled_at": attempt.submitted_at,
-        "answered_at": _answered_at(disposition, known),
-        "ended_at": known["ended_at"] or now,
-        "call_date": known["ended_at"] or now,
+        "ended_at": now,
+        "call_date": now,
+        **correction(attempt, disposition, learned),
     }
 
 
@@ -65,14 +60,18 @@ def of_undialled(call: Any, now: datetime) -> dict[str, Any]:
     }
 
 
-def correction(disposition: Disposition, learned: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a CDR that a later word of the provider changes."""
-    keys = {"dtmf_inputs": pressed(learned["keys"])} if learned.get("keys") else {}
+def correction(attempt: AnyRow, disposition: Disposition, learned: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of an attempt's CDR that a later word of the provider changes: what they hold depends on all that is
+    known then, and not on what was known before. `learned` as of `of_attempt`."""
+    known = {name: learned.get(name, getattr(attempt, name)) for name in _BETTERED}
+    ended_at = known.pop("ended_at")
     return {
-        **{name: learned[name] for name in _BETTERED if learned.get(name) is not None},
-        **keys,
+        **known,
+        "dtmf_inputs": pressed(learned.get("keys", attempt.keys)),
         "disposition": disposition.value,
         "dial_status": DIAL_STATUS[disposition].value,
+        "answered_at": _answered_at(disposition, known, ended_at),
+        **({"ended_at": ended_at, "call_date": ended_at} if ended_at is not None else {}),
     }
 
 
@@ -95,11 +94,12 @@ def _of_call(call: Any, campaign: AnyRow | None) -> dict[str, Any]:
     }
 
 
-def _answered_at(disposition: Disposition, known: Mapping[str, Any]) -> datetime | None:
+def _answered_at(
+    disposition: Disposition, known: Mapping[str, Any], ended_at: datetime | None
+) -> datetime | None:
     """When it was answered: told, or the end less the seconds talked."""
     if known["answered_at"] is not None or DIAL_STATUS[disposition] is not DialStatus.ANSWER:
         answered: datetime | None = known["answered_at"]
         return answered
     talked = known["billsec"] if known["billsec"] is not None else known["duration"]
-    ended: datetime | None = known["ended_at"]
-    return ended - timedelta(seconds=talked) if ended is not None and talked is not None else ended
+    return ended_at - timedelta(seconds=talked) if ended_at is not None and talked is not None else ended_at

@@ -323,7 +323,7 @@ class Ledger:
         after: Disposition,
         values: Mapping[str, Any],
     ) -> None:
-        self._corrections.append({"_id": attempt.id, **cdr.correction(after, values)})
+        self._corrections.append({"_id": attempt.id, **cdr.correction(attempt, after, values)})
         if DIAL_STATUS[before] is not DIAL_STATUS[after]:
             self.count(call.campaign_id, f"cdr.{DIAL_STATUS[before]}", -1)
             self.count(call.campaign_id, f"cdr.{DIAL_STATUS[after]}")

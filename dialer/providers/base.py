@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,8 @@ RETRY_AFTER_LEAST, RETRY_AFTER_MOST = 1.0, 24 * 3600.0  # seconds
 #: 4xx that say nothing about whether the request was acted on: timed out, in conflict (perhaps with itself, let
 #: through twice by a proxy), too early.
 UNCLEAR = frozenset({408, 409, 425})
+#: A provider's own reference: printable ASCII without blanks.
+_REFERENCE = re.compile(r"[!-~]{1,128}")
 
 ResultT = TypeVar("ResultT")
 
@@ -521,6 +524,8 @@ def _result(
     adapter: Adapter, submission: Submission, verdict: Verdict, request: ProviderRequest | None = None
 ) -> SubmitResult:
     reference = verdict.provider_reference
+    if reference and not _REFERENCE.fullmatch(reference):
+        reference = None  # it goes into the tables and into logs: what is no name of a call is left out
     if verdict.outcome is Outcome.PLACED and not reference:
         reference = submission.attempt_id  # a provider that gives no reference of its own knows it by ours
     return SubmitResult(

@@ -170,7 +170,7 @@ class Running:
 
     def _serve(self, make: Callable[[], uvicorn.Server]) -> str:
         """Serves on a free port; the URL."""
-        listener = socket.socket()
+        listener = socket.socket(proto=socket.IPPROTO_TCP)  # so that asyncio sets TCP_NODELAY
         listener.bind(("127.0.0.1", 0))
         server = make()
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from test_sandbox import Inbox, running, until
+from test_sandbox import running
 
 from dialer.http import make_client
-from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, check, submit
-from dialer.providers.contract import Fact, Outcome, ProviderConfig, ProviderError, Submission, SubmitResult
+from dialer.providers.base import Adapter, check
+from dialer.providers.contract import ProviderConfig, ProviderError, Submission
 from dialer.providers.kinds import make_adapter
 from dialer.sandbox import make_app
 from dialer.sandbox.outcomes import FATES
@@ -36,132 +35,6 @@ def otp_to(end: str, reference: str = "") -> Submission:
     return Submission(
         reference or f"AT{end}", f"+467000000{end}", "", "Your code: 0987 & no other", None, code="0987"
     )
-
-
-SUBMIT_OUTCOMES = {
-    "05": Outcome.NOT_PROCESSED,
-    "06": Outcome.UNKNOWN,
-    "07": Outcome.UNKNOWN,
-    "12": Outcome.UNKNOWN,
-    "13": Outcome.UNKNOWN,
-    "18": Outcome.REFUSED,
-    "19": Outcome.UNKNOWN,
-}
-NO_CALLBACKS = {"05", "06", "10", "18"}
-
-
-async def every_fate(
-    kind: str, each: int
-) -> tuple[dict[str, SubmitResult], list[Fact], list[dict[str, Any]]]:
-    """Submit to each kind of number: the results, what callbacks said, and the sandbox's log. `each`: how many
-    callbacks come of one that is delivered plainly."""
-    inbox = Inbox()
-    async with (
-        running(inbox.app) as hook,
-        running(make_app(time_scale=0, callback_url=f"{hook}/hook")) as url,
-        httpx.AsyncClient() as curl,
-    ):
-        adapter, client = adapter_at(url, kind), make_client(30)
-        results = await asyncio.gather(*(submit(client, adapter, otp_to(end), timeout=2) for end in ENDS))
-        expected = each * (len(ENDS) - len(NO_CALLBACKS) + 1)  # one of them comes doubled
-        if kind == "mtt-sms":
-            expected -= 3  # three are never delivered
-        await until(lambda: len(inbox.events) >= expected)
-        log = (await curl.get(f"{url}/sandbox/log")).json()["lines"]
-        await client.aclose()
-    assert len(inbox.events) == expected
-    facts = [fact for event in inbox.events for fact in adapter.read_event(event)]
-    return dict(zip(ENDS, results, strict=True)), facts, log
-
-
-def told(results: Mapping[str, SubmitResult], facts: list[Fact]) -> dict[str, list[Fact]]:
-    """What callbacks said of the numbers whose reply told the provider's reference."""
-    placed = {one.provider_reference: end for end, one in results.items() if one.outcome is Outcome.PLACED}
-    by_end: dict[str, list[Fact]] = {}
-    for fact in facts:
-        assert fact.attempt_id == ""
-        if fact.provider_reference in placed:
-            by_end.setdefault(placed[fact.provider_reference], []).append(fact)
-    return by_end
-
-
-def check_results(results: Mapping[str, SubmitResult], log: list[dict[str, Any]]) -> None:
-    assert {end: one.outcome for end, one in results.items()} == {
-        end: SUBMIT_OUTCOMES.get(end, Outcome.PLACED) for end in ENDS
-    }
-    for one in results.values():
-        assert not any(private in one.detail for private in ("467000000", "Your code", "k3y"))
-    taken = {line["to"][-2:] for line in log if line["accepted"]}
-    assert taken == set(ENDS) - {"05", "06", "18"}
-    assert len(log) == len(ENDS)
-
-
-def test_every_fate_of_a_flash_call_is_read_as_the_tables_say() -> None:
-    results, facts, log = asyncio.run(every_fate("mitto-flash", each=1))
-    check_results(results, log)
-    by_end = told(results, facts)
-    shown, failed = Disposition.ANSWERED, Disposition.FAILED
-    expected = {end: [(shown, 16)] for end in ENDS if SUBMIT_OUTCOMES.get(end) is None and end != "10"}
-    expected |= {
-        "01": [(failed, None)],
-        "02": [(shown, 19)],
-        "03": [(Disposition.UNAVAILABLE, 20)],
-        "04": [(failed, None)],
-        "09": [(shown, 16)] * 2,
-        "11": [(failed, None)],
-        "16": [(shown, 21)],
-        "17": [(Disposition.CANCELLED, None)],
-    }
-    assert {
-        end: [(fact.disposition, fact.hangup_cause) for fact in said] for end, said in by_end.items()
-    } == expected
-    # Taken without a clean reply: their callbacks come, under a reference that nobody was told.
-    assert len(facts) == sum(map(len, by_end.values())) + 4
-
-
-def test_every_fate_of_a_message_is_read_as_the_tables_say() -> None:
-    results, facts, log = asyncio.run(every_fate("mtt-sms", each=4))
-    check_results(results, log)
-    assert {line["reference"] for line in log} == {f"AT{end}" for end in ENDS}
-    sent, delivered = AttemptState.RINGING, AttemptState.ENDED
-    by_end = told(results, facts)
-    expected = {end: [sent, delivered] for end in ENDS if SUBMIT_OUTCOMES.get(end) is None and end != "10"}
-    expected |= {"03": [sent], "04": [sent], "11": [sent], "14": [delivered, sent]}
-    expected |= {"09": [sent, sent, delivered, delivered]}
-    assert {end: [fact.state for fact in said] for end, said in by_end.items()} == expected
-    ended = {fact.disposition for said in by_end.values() for fact in said if fact.state is delivered}
-    assert ended == {Disposition.ANSWERED}
-
-
-@pytest.mark.parametrize(("kind", "callbacks"), [("mitto-flash", 1), ("mtt-sms", 4)])
-def test_callbacks_may_come_before_the_reply(kind: str, callbacks: int) -> None:
-    async def story() -> int:
-        inbox = Inbox()
-        async with (
-            running(inbox.app) as hook,
-            running(make_app(time_scale=1, callback_url=f"{hook}/hook")) as url,
-        ):
-            client, adapter = make_client(5), adapter_at(url, kind)
-            result = await submit(client, adapter, otp_to("15"), timeout=10)
-            seen = list(inbox.events)
-            await client.aclose()
-        (reference,) = {fact.provider_reference for event in seen for fact in adapter.read_event(event)}
-        assert (result.outcome, result.provider_reference) == (Outcome.PLACED, reference)
-        return len(seen)
-
-    assert asyncio.run(story()) == callbacks
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_429_holds_a_number_once(kind: str) -> None:
-    async def story() -> list[tuple[Outcome, float | None]]:
-        async with running(make_app(time_scale=0)) as url:
-            client, adapter = make_client(5), adapter_at(url, kind)
-            results = [await submit(client, adapter, otp_to("05", f"AT{i}"), timeout=5) for i in range(2)]
-            await client.aclose()
-            return [(result.outcome, result.retry_after) for result in results]
-
-    assert asyncio.run(story()) == [(Outcome.NOT_PROCESSED, 1.0), (Outcome.PLACED, None)]
 
 
 def test_the_numbers_show_whether_the_account_works() -> None:

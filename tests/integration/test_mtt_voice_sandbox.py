@@ -6,15 +6,13 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from sandboxed import Inbox
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 from test_sandbox import running, until
 
@@ -22,13 +20,12 @@ from dialer.calls.flow_form import parse
 from dialer.http import make_client
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter, submit
-from dialer.providers.contract import Outcome, ProviderConfig, RawEvent, Refusal, Submission
+from dialer.providers.contract import Outcome, ProviderConfig, Refusal, Submission
 from dialer.providers.kinds import make_adapter
 from dialer.sandbox import make_app
 from dialer.sandbox.callbacks import Callbacks
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.mtt_voice import FORMS, MttVoice
-from dialer.sandbox.outcomes import FATES
 
 DATA: Mapping[str, Any] = {
     "messId": "AT1",
@@ -41,21 +38,6 @@ GOOD: Mapping[str, Any] = {"method": "inform", "data": DATA}
 NOTIFY = {"dtmf_id": "1", "type": "notify", "value": "https://example.com/pressed"}
 TRANSFER = {"dtmf_id": "3", "type": "transfer", "value": "74997090111"}
 LOGIN = ("user", "s3same")
-
-
-class Inbox:
-    """Receives callbacks, in the URL or in the body."""
-
-    def __init__(self) -> None:
-        self.events: list[RawEvent] = []
-        self.app = Starlette(routes=[Route("/hook", self.receive, methods=["GET", "POST"])])
-
-    async def receive(self, request: Request) -> Response:
-        kind = request.headers.get("content-type", "")
-        body = await request.body()
-        query = request.url.query
-        self.events.append(RawEvent(request.method, "", query, kind, body, None, datetime.now(UTC)))
-        return Response(status_code=204)
 
 
 def mtt_at(url: str, **settings: str) -> Adapter:
@@ -194,66 +176,6 @@ def test_a_wrong_setting_is_the_accounts_fault(
     assert asyncio.run(story()) == (outcome, refusal)
 
 
-SUBMIT_OUTCOMES = {
-    "05": Outcome.NOT_PROCESSED,
-    "06": Outcome.UNKNOWN,
-    "07": Outcome.UNKNOWN,
-    "12": Outcome.UNKNOWN,
-    "13": Outcome.UNKNOWN,
-    "18": Outcome.REFUSED,
-    "19": Outcome.UNKNOWN,
-}
-DISPOSITIONS = {
-    "01": Disposition.BUSY,
-    "02": Disposition.NO_ANSWER,
-    "03": Disposition.UNAVAILABLE,
-    "04": Disposition.INVALID_NUMBER,
-    "11": Disposition.CONGESTION,
-    "16": Disposition.REJECTED,
-    "17": Disposition.FAILED,
-}
-NO_CALLBACKS = {"05", "06", "10", "18"}
-
-
-def test_every_fate_is_read_by_the_adapter_as_the_table_says(tmp_path: Path) -> None:
-    log = tmp_path / "calls.jsonl"
-
-    async def story() -> tuple[dict[str, Outcome], Inbox, Adapter]:
-        inbox = Inbox()
-        ends = [*FATES, "00"]
-        async with (
-            running(inbox.app) as hook,
-            running(make_app(time_scale=0, log=log, callback_url=f"{hook}/hook")) as url,
-        ):
-            adapter, client = mtt_at(url), make_client(30)
-            results = await asyncio.gather(
-                *(submit(client, adapter, call_to(end), timeout=2) for end in ends)
-            )
-            expected = 2 * (len(ends) - len(NO_CALLBACKS)) + 2  # one of them comes doubled
-            await until(lambda: len(inbox.events) >= expected)
-            await client.aclose()
-        return {end: result.outcome for end, result in zip(ends, results, strict=True)}, inbox, adapter
-
-    outcomes, inbox, adapter = asyncio.run(story())
-    assert outcomes == {end: SUBMIT_OUTCOMES.get(end, Outcome.PLACED) for end in outcomes}
-
-    facts = [fact for event in inbox.events for fact in adapter.read_event(event)]
-    ended = {fact.attempt_id[2:]: fact.disposition for fact in facts if fact.state is AttemptState.ENDED}
-    expected = {
-        end: DISPOSITIONS.get(end, Disposition.ANSWERED) for end in outcomes if end not in NO_CALLBACKS
-    }
-    assert ended == expected
-    states = {end: [fact.state for fact in facts if fact.attempt_id == f"AT{end}"] for end in outcomes}
-    ringing, over = AttemptState.RINGING, AttemptState.ENDED
-    assert states["00"] == [ringing, over]
-    assert states["09"] == [ringing, ringing, over, over]
-    assert states["14"] == [over, ringing]
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    taken = {line["reference"][2:] for line in lines if line["accepted"]}
-    assert taken == set(outcomes) - {"05", "06", "18"}
-    assert {line["provider"] for line in lines} == {"mtt-voice"}
-
-
 @pytest.mark.parametrize("form", FORMS)
 def test_callbacks_say_the_same_in_every_form(form: str) -> None:
     async def story() -> Inbox:
@@ -277,34 +199,6 @@ def test_callbacks_say_the_same_in_every_form(form: str) -> None:
     assert over.duration >= 5
     received = inbox.events[0].received_at
     assert abs(received - begun.at) < timedelta(hours=1), "their clocks are three hours ahead of UTC"
-
-
-def test_callbacks_may_come_before_the_reply() -> None:
-    async def story() -> int:
-        inbox = Inbox()
-        async with (
-            running(inbox.app) as hook,
-            running(make_app(time_scale=1, callback_url=f"{hook}/hook")) as url,
-        ):
-            client = make_client(5)
-            result = await submit(client, mtt_at(url), call_to("15"), timeout=10)
-            seen = len(inbox.events)
-            await client.aclose()
-        assert result.outcome is Outcome.PLACED
-        return seen
-
-    assert asyncio.run(story()) == 2
-
-
-def test_429_holds_a_number_once() -> None:
-    async def story() -> list[tuple[Outcome, float | None]]:
-        async with running(make_app(time_scale=0)) as url:
-            client, adapter = make_client(5), mtt_at(url)
-            results = [await submit(client, adapter, call_to("05", f"AT{i}"), timeout=5) for i in range(2)]
-            await client.aclose()
-            return [(result.outcome, result.retry_after) for result in results]
-
-    assert asyncio.run(story()) == [(Outcome.NOT_PROCESSED, 1.0), (Outcome.PLACED, None)]
 
 
 @pytest.mark.parametrize(

@@ -24,12 +24,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dialer.http import make_client
-from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, check, submit
-from dialer.providers.contract import Outcome, ProviderConfig, ProviderError, RawEvent, Submission
+from dialer.providers.base import Adapter, check
+from dialer.providers.contract import ProviderConfig, ProviderError, RawEvent, Submission
 from dialer.providers.kinds import make_adapter
 from dialer.sandbox import make_app, make_server
-from dialer.sandbox.outcomes import FATES, table
+from dialer.sandbox.outcomes import table
 
 GOOD: Mapping[str, Any] = {
     "reference": "AT1",
@@ -43,7 +42,7 @@ KEY = {"X-Authorization": "AccessKey k3y"}
 @asynccontextmanager
 async def running(app: Starlette) -> AsyncIterator[str]:
     """The application behind a real server on a free port; gives its URL."""
-    with socket.socket() as sock:
+    with socket.socket(proto=socket.IPPROTO_TCP) as sock:  # so that asyncio sets TCP_NODELAY
         sock.bind(("127.0.0.1", 0))
         server = make_server(app)
         serving = asyncio.create_task(server.serve(sockets=[sock]))
@@ -188,88 +187,6 @@ def test_a_reference_that_comes_twice_is_logged_twice(tmp_path: Path) -> None:
 
 
 # --- the adapter against it ------------------------------------------------------------------------------
-
-SUBMIT_OUTCOMES = {
-    "05": Outcome.NOT_PROCESSED,
-    "06": Outcome.UNKNOWN,
-    "07": Outcome.UNKNOWN,
-    "12": Outcome.UNKNOWN,
-    "13": Outcome.UNKNOWN,
-    "18": Outcome.REFUSED,
-    "19": Outcome.UNKNOWN,
-}
-DISPOSITIONS = {
-    "01": Disposition.BUSY,
-    "02": Disposition.NO_ANSWER,
-    "03": Disposition.UNAVAILABLE,
-    "04": Disposition.INVALID_NUMBER,
-    "11": Disposition.CONGESTION,
-    "16": Disposition.REJECTED,
-    "17": Disposition.FAILED,
-    "20": Disposition.MACHINE,
-}
-NO_CALLBACKS = {"05", "06", "10", "18"}
-
-
-def test_every_fate_is_read_by_the_adapter_as_the_table_says() -> None:
-    async def story() -> tuple[dict[str, Outcome], Inbox, Adapter]:
-        inbox = Inbox()
-        ends = [*FATES, "00"]
-        async with (
-            running(inbox.app) as hook,
-            running(make_app(time_scale=0, callback_url=f"{hook}/hook")) as url,
-        ):
-            adapter, client = mitto_at(url), make_client(30)
-            results = await asyncio.gather(
-                *(submit(client, adapter, call_to(end), timeout=2) for end in ends)
-            )
-            expected = 2 * (len(ends) - len(NO_CALLBACKS)) + 2  # one of them comes doubled
-            await until(lambda: len(inbox.events) >= expected)
-            await client.aclose()
-        return {end: result.outcome for end, result in zip(ends, results, strict=True)}, inbox, adapter
-
-    outcomes, inbox, adapter = asyncio.run(story())
-    assert outcomes == {end: SUBMIT_OUTCOMES.get(end, Outcome.PLACED) for end in outcomes}
-
-    facts = [fact for event in inbox.events for fact in adapter.read_event(event)]
-    ended = {fact.attempt_id[2:]: fact.disposition for fact in facts if fact.state is AttemptState.ENDED}
-    expected = {
-        end: DISPOSITIONS.get(end, Disposition.ANSWERED) for end in outcomes if end not in NO_CALLBACKS
-    }
-    assert ended == expected
-    states = {end: [fact.state for fact in facts if fact.attempt_id == f"AT{end}"] for end in outcomes}
-    ringing, over = AttemptState.RINGING, AttemptState.ENDED
-    assert states["00"] == [ringing, over]
-    assert states["09"] == [ringing, ringing, over, over]
-    assert states["14"] == [over, ringing]
-
-
-def test_callbacks_may_come_before_the_reply() -> None:
-    async def story() -> list[str]:
-        inbox = Inbox()
-        async with (
-            running(inbox.app) as hook,
-            running(make_app(time_scale=1, callback_url=f"{hook}/hook")) as url,
-        ):
-            client = make_client(5)
-            result = await submit(client, mitto_at(url), call_to("15"), timeout=10)
-            seen = inbox.kinds()
-            await client.aclose()
-        assert result.outcome is Outcome.PLACED
-        return seen
-
-    assert asyncio.run(story()) == ["type=startCallback", "type=endCallback"]
-
-
-def test_429_holds_a_number_once() -> None:
-    async def story() -> list[tuple[Outcome, float | None]]:
-        async with running(make_app(time_scale=0)) as url:
-            client, adapter = make_client(5), mitto_at(url)
-            results = [await submit(client, adapter, call_to("05", f"AT{i}"), timeout=5) for i in range(2)]
-            await client.aclose()
-            return [(result.outcome, result.retry_after) for result in results]
-
-    assert asyncio.run(story()) == [(Outcome.NOT_PROCESSED, 1.0), (Outcome.PLACED, None)]
 
 
 def test_callbacks_carry_the_password_and_come_again_until_taken() -> None:

@@ -1,4 +1,5 @@
-"""What became of a submit, case by case, over real sockets: the outcome table of docs/providers.md."""
+"""The recipe of a submit over real sockets, where it is the same for every kind: connections, deadlines, turns, bugs of
+an adapter. What each kind makes of replies is in test_contract_submit.py."""
 
 from __future__ import annotations
 
@@ -7,25 +8,22 @@ import json
 import logging
 import socket
 import ssl
-import struct
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
-import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from wire import Server, client_of, free_port, http, replying, reset, run, serving, silent
 
-from dialer.http import Client, Trace, make_client, make_request, new_loop
-from dialer.providers.base import MAX_REPLY, check, submit
+from dialer.http import Trace, make_request
+from dialer.providers.base import check, submit
 from dialer.providers.contract import (
     Outcome,
     ProviderConfig,
@@ -47,130 +45,17 @@ Result = TypeVar("Result")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
-class Server:
-    """A raw server that counts the whole requests it got."""
-
-    def __init__(self) -> None:
-        self.port = 0
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.got_request = asyncio.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def read_request(self, reader: asyncio.StreamReader) -> bytes:
-        """The next request; empty when the client has hung up."""
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return b""
-        length = 0
-        for line in head.split(b"\r\n"):
-            if line.lower().startswith(b"content-length:"):
-                length = int(line.split(b":")[1])
-        request = head + (await reader.readexactly(length) if length else b"")
-        self.requests.append(request)
-        self.got_request.set()
-        return request
-
-
-@asynccontextmanager
-async def serving(
-    handle: Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-    tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[Server]:
-    server = Server()
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        server.connections += 1
-        try:
-            await handle(server, reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            tasks.discard(task)
-            writer.close()
-
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-    server.port = listener.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        listener.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def replying(reply: bytes) -> Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """Answers each request with these bytes and keeps the connection open."""
-
-    async def handle(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await server.read_request(reader):
-            writer.write(reply)
-            await writer.drain()
-
-    return handle
-
-
-def http(status: str, body: bytes = b"", headers: str = "") -> bytes:
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
-
-
 def said(status: str, http_status: str = "200 OK") -> bytes:
     return http(http_status, json.dumps({"status": status}).encode(), "Content-Type: application/json\r\n")
-
-
-async def silent(server: Server, reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    await server.read_request(reader)
-    await reader.read()  # until the client hangs up
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
-
-
-def run(story: Coroutine[Any, Any, Result]) -> Result:
-    """On the loop that workers send on."""
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(story)
 
 
 def adapter(url: str, kind: type[MittoAdapter] = MittoAdapter, **settings: str) -> MittoAdapter:
     return kind(ProviderConfig("PR1", "north", "mitto", url, {"access_key": KEY, **settings}))
 
 
-@asynccontextmanager
-async def client_of(limit: int = 10, **timeouts: float) -> AsyncIterator[Client]:
-    client = make_client(limit)
-    if timeouts:
-        defaults = {"connect": 3.0, "read": 8.0, "write": 8.0, "pool": 5.0}
-        client.timeout = httpx.Timeout(**{**defaults, **timeouts})
-    try:
-        yield client
-    finally:
-        await client.aclose()
-
-
 async def place(url: str, deadline: float = 5, trace: Trace | None = None, **timeouts: float) -> SubmitResult:
     async with client_of(10, **timeouts) as client:
         return await submit(client, adapter(url), CALL, timeout=deadline, trace=trace)
-
-
-@contextmanager
-def free_port() -> Iterator[int]:
-    """A port that nobody listens on: bound, so that nobody else takes it, but not listening."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
 
 
 def assert_discreet(result: SubmitResult) -> None:
@@ -319,32 +204,6 @@ def test_the_deadline_before_a_connection_is_not_sent() -> None:
 # --- unknown: never goes again ---------------------------------------------------------------------------
 
 
-def test_a_reset_after_the_request_is_unknown() -> None:
-    async def story() -> tuple[SubmitResult, int]:
-        async def handle(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await server.read_request(reader)
-            reset(writer)
-
-        async with serving(handle) as server:
-            return await place(server.url), len(server.requests)
-
-    result, requests = run(story())
-    assert result.outcome is Outcome.UNKNOWN
-    assert requests == 1
-    assert_discreet(result)
-
-
-def test_a_clean_close_instead_of_a_reply_is_unknown() -> None:
-    async def story() -> SubmitResult:
-        async def handle(server: Server, reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-            await server.read_request(reader)
-
-        async with serving(handle) as server:
-            return await place(server.url)
-
-    assert run(story()).outcome is Outcome.UNKNOWN
-
-
 class GetAdapter(MittoAdapter):
     """Places calls with a GET, as some providers do."""
 
@@ -378,83 +237,6 @@ def test_a_reused_connection_that_breaks_is_unknown_and_nothing_is_sent_again(
     assert_discreet(second)
 
 
-def test_a_reply_that_does_not_come_is_unknown() -> None:
-    async def story() -> SubmitResult:
-        async with serving(silent) as server:
-            return await place(server.url, read=0.3)
-
-    result = run(story())
-    assert result.outcome is Outcome.UNKNOWN
-    assert_discreet(result)
-
-
-def test_a_reply_that_drips_past_the_deadline_is_unknown() -> None:
-    async def story() -> SubmitResult:
-        async def drip(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await server.read_request(reader)
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-            while True:  # never silent for as long as the read timeout
-                writer.write(b" ")
-                await writer.drain()
-                await asyncio.sleep(0.02)
-
-        async with serving(drip) as server:
-            return await place(server.url, deadline=0.4)
-
-    assert run(story()).outcome is Outcome.UNKNOWN
-
-
-def test_a_truncated_body_is_unknown() -> None:
-    async def story() -> SubmitResult:
-        async def handle(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await server.read_request(reader)
-            writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"status":"ok"}')
-            await writer.drain()
-
-        async with serving(handle) as server:
-            return await place(server.url)
-
-    assert run(story()).outcome is Outcome.UNKNOWN
-
-
-UNKNOWN_REPLIES = {
-    "500": http("500 Internal Server Error"),
-    "502 with a page": http("502 Bad Gateway", b"<html>bad gateway</html>"),
-    "503 with Retry-After": http("503 Service Unavailable", b"", "Retry-After: 5\r\n"),
-    "500 that says ok": said("ok", "500 Internal Server Error"),
-    "408": http("408 Request Timeout"),
-    "409": http("409 Conflict"),
-    "425": http("425 Too Early"),
-    "redirect": http("302 Found", b"", "Location: /elsewhere\r\n"),
-    "nothing under 200": http("200 OK"),
-    "garbage under 200": http("200 OK", b"\x00\xff\xfe garbage"),
-    "a page under 200": http("200 OK", b"<html>It works!</html>"),
-    "a list under 200": http("200 OK", b'["ok"]'),
-    "a status that is no string": http("200 OK", b'{"status": ["ok"]}'),
-    "a status that is not documented": said("prettyGood"),
-    "204": b"HTTP/1.1 204 No Content\r\n\r\n",
-    "an internal error under 200": said("rpcError"),
-    "an internal error under 400": said("rpcError", "400 Bad Request"),
-    "ok under 400": said("ok", "400 Bad Request"),
-    "no HTTP at all": b"SSH-2.0-OpenSSH_9.6\r\n",
-    "deeply nested JSON": http("200 OK", b"[" * 100_000),
-    "a reply longer than we read": http("200 OK", b'{"status":"ok","x":"' + b"x" * (MAX_REPLY + 10) + b'"}'),
-}
-
-
-@pytest.mark.parametrize("reply", UNKNOWN_REPLIES.values(), ids=UNKNOWN_REPLIES.keys())
-def test_an_answer_that_decides_nothing_is_unknown_and_asked_for_once(reply: bytes) -> None:
-    async def story() -> tuple[SubmitResult, int]:
-        async with serving(replying(reply)) as server:
-            return await place(server.url), len(server.requests)
-
-    result, requests = run(story())
-    assert result.outcome is Outcome.UNKNOWN
-    assert result.detail
-    assert requests == 1
-    assert_discreet(result)
-
-
 # --- answers that decide ---------------------------------------------------------------------------------
 
 
@@ -475,57 +257,6 @@ def test_ok_with_a_request_id_is_placed_under_that() -> None:
     result = reply_to(http("200 OK", b'{"status":"ok","requestId":"37b873131de218352d63f980cb71b41b"}'))
     assert result.outcome is Outcome.PLACED
     assert result.provider_reference == "37b873131de218352d63f980cb71b41b"
-
-
-def test_a_megabyte_of_reply_is_still_read() -> None:
-    body = b'{"status":"ok","x":"' + b"x" * (MAX_REPLY - 100) + b'"}'
-    assert reply_to(http("200 OK", body)).outcome is Outcome.PLACED
-
-
-@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "403 Forbidden"])
-def test_a_documented_error_is_a_refusal_whatever_the_status(status: str) -> None:
-    result = reply_to(said("invalidAccessKeyError", status))
-    assert (result.outcome, result.refusal) == (Outcome.REFUSED, Refusal.PROVIDER)
-    assert "invalidAccessKeyError" in result.detail
-
-
-@pytest.mark.parametrize(
-    ("status", "refusal"),
-    [
-        ("401 Unauthorized", Refusal.PROVIDER),
-        ("404 Not Found", Refusal.PROVIDER),
-        ("422 No", Refusal.BAD_REQUEST),
-    ],
-)
-def test_a_4xx_without_a_word_is_refused_by_its_status(status: str, refusal: Refusal) -> None:
-    result = reply_to(http(status, b"<html>no</html>"))
-    assert (result.outcome, result.refusal) == (Outcome.REFUSED, refusal)
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ("Retry-After: 7\r\n", 7.0),
-        ("", None),
-        ("Retry-After: soon\r\n", None),
-        ("Retry-After: 99999\r\n", 86400.0),
-    ],
-)
-def test_429_is_not_processed_and_says_how_long_to_wait(header: str, expected: float | None) -> None:
-    result = reply_to(http("429 Too Many Requests", b"slow down", header))
-    assert result.outcome is Outcome.NOT_PROCESSED
-    assert result.retry_after == expected
-
-
-def test_429_may_name_a_date() -> None:
-    date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
-    result = reply_to(http("429 Too Many Requests", b"", f"Retry-After: {date}\r\n"))
-    assert result.retry_after == pytest.approx(100, abs=60)
-
-
-def test_429_counts_even_when_its_body_never_ends() -> None:
-    result = reply_to(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 1000\r\nRetry-After: 3\r\n\r\nslow")
-    assert (result.outcome, result.retry_after) == (Outcome.NOT_PROCESSED, 3.0)
 
 
 class TalkativeAdapter(MittoAdapter):

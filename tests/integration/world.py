@@ -288,7 +288,7 @@ class World:
             fields["duration"] = "7" if ending == "answered" else "0"
         self.tell_raw(urlencode(fields), provider_id=provider_id)
 
-    def tell_raw(self, query: str, *, provider_id: str | None = None) -> None:
+    def tell_raw(self, query: str, *, provider_id: str | None = None, **values: Any) -> None:
         """Store a callback with this query; no two are taken for the same one."""
         self.told += 1
         row = {
@@ -304,7 +304,7 @@ class World:
             "error": "",
         }
         with writing(self.engine) as connection:
-            events.add(connection, [row])
+            events.add(connection, [row | values])
 
     def consume(self) -> None:
         while results.consume(self.engine, self.clock):

@@ -1,0 +1,130 @@
+"""A server of raw bytes that plays any reply and any mishap, and the client that workers send with."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import httpx
+
+from dialer.http import Client, make_client, new_loop
+
+Result = TypeVar("Result")
+
+
+class Server:
+    """A raw server that counts the whole requests it got."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.got_request = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def read_request(self, reader: asyncio.StreamReader) -> bytes:
+        """The next request; empty when the client has hung up."""
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return b""
+        length = 0
+        for line in head.split(b"\r\n"):
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        request = head + (await reader.readexactly(length) if length else b"")
+        self.requests.append(request)
+        self.got_request.set()
+        return request
+
+
+@asynccontextmanager
+async def serving(
+    handle: Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Server]:
+    server = Server()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        server.connections += 1
+        try:
+            await handle(server, reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            tasks.discard(task)
+            writer.close()
+
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def replying(reply: bytes) -> Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Answers each request with these bytes and keeps the connection open."""
+
+    async def handle(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await server.read_request(reader):
+            writer.write(reply)
+            await writer.drain()
+
+    return handle
+
+
+def http(status: str, body: bytes = b"", headers: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+async def silent(server: Server, reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await server.read_request(reader)
+    await reader.read()  # until the client hangs up
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+def run(story: Coroutine[Any, Any, Result]) -> Result:
+    """On the loop that workers send on."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(story)
+
+
+@asynccontextmanager
+async def client_of(limit: int = 10, **timeouts: float) -> AsyncIterator[Client]:
+    client = make_client(limit)
+    if timeouts:
+        defaults = {"connect": 3.0, "read": 8.0, "write": 8.0, "pool": 5.0}
+        client.timeout = httpx.Timeout(**{**defaults, **timeouts})
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port that nobody listens on: bound, so that nobody else takes it, but not listening."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
