@@ -67,6 +67,7 @@ def correction(attempt: AnyRow, disposition: Disposition, learned: Mapping[str, 
     ended_at = known.pop("ended_at")
     return {
         **known,
+        "billsec": _talked(known, ended_at),
         "dtmf_inputs": pressed(learned.get("keys", attempt.keys)),
         "disposition": disposition.value,
         "dial_status": DIAL_STATUS[disposition].value,
@@ -92,6 +93,15 @@ def _of_call(call: Any, campaign: AnyRow | None) -> dict[str, Any]:
         "connect_to": None,
         "dtmf_inputs": "",
     }
+
+
+def _talked(known: Mapping[str, Any], ended_at: datetime | None) -> float | None:
+    """Seconds talked: told, or from picking up to the end where the provider tells of both and of no seconds."""
+    told: float | None = known["billsec"]
+    answered_at: datetime | None = known["answered_at"]
+    if told is not None or known["duration"] is not None or answered_at is None or ended_at is None:
+        return told
+    return (ended_at - answered_at).total_seconds() if ended_at >= answered_at else None
 
 
 def _answered_at(

@@ -44,7 +44,7 @@ from dialer.providers.contract import (
     Verdict,
 )
 from dialer.providers.live import Answer, Question, Response
-from dialer.providers.methods import BlackList, Method, Value, unknown_method
+from dialer.providers.methods import BlackList, Method, Step, Value, unknown_method
 from dialer.providers.redact import hide, scrub
 
 MAX_REPLY = 1 << 20  # bytes of a reply that are read
@@ -266,8 +266,8 @@ async def call_method(
     *,
     timeout: float,  # noqa: ASYNC109 - as of `submit`
 ) -> Any:
-    """What the provider answers to its method `name`, JSON-able: one request, within `timeout` seconds, never sent
-    again. `values` are by parameter; a text is read by the parameter's type.
+    """What the provider answers to its method `name`, JSON-able: one request, or one after the other, each within
+    `timeout` seconds and never sent again. `values` are by parameter; a text is read by the parameter's type.
 
     Raises ProviderError, a sentence without credentials: no such method or parameter, a value that is missing or
     malformed (nothing was sent then), no answer, an error of the provider's (TooManyRequestsError after a 429,
@@ -276,16 +276,15 @@ async def call_method(
     method = adapter.methods.get(name)
     if method is None:
         raise unknown_method(adapter.kind, name, adapter.methods)
-    request = method.build(adapter, method.checked(values))
-    longest = method.longest or MAX_REPLY
-    reply = await _ask(client, adapter, request, timeout, longest=longest, changes=method.changes)
-    try:
-        return _read_result(adapter, method, reply, longest)
-    except ProviderError as error:
-        error.args = (
-            hide(str(error), _secrets(adapter, request)),
-        )  # what a provider says it may have been told
-        raise error from None
+    checked = method.checked(values)
+    first = Step(method.build(adapter, checked), method.read)
+    result = await _ask_step(client, adapter, method, first, timeout)
+    step = None if method.then is None else method.then(adapter, checked, result)
+    while step is not None:
+        await asyncio.sleep(step.pause)
+        result = await _ask_step(client, adapter, method, step, timeout)
+        step = step.then(result)
+    return result
 
 
 async def look_up(
@@ -429,7 +428,26 @@ async def _ask(
         ) from None
 
 
-def _read_result(adapter: Adapter, method: Method, reply: Reply, longest: int) -> Any:
+async def _ask_step(
+    client: Client,
+    adapter: Adapter,
+    method: Method,
+    step: Step,
+    timeout: float,  # noqa: ASYNC109 - as of `submit`
+) -> Any:
+    longest = method.longest or MAX_REPLY
+    reply = await _ask(client, adapter, step.request, timeout, longest=longest, changes=method.changes)
+    try:
+        return _read_result(adapter, method.name, step.read, reply, longest)
+    except ProviderError as error:
+        # What a provider says it may have been told.
+        error.args = (hide(str(error), _secrets(adapter, step.request)),)
+        raise error from None
+
+
+def _read_result(
+    adapter: Adapter, method: str, read: Callable[[Reply], Any], reply: Reply, longest: int
+) -> Any:
     name = adapter.config.name
     if reply.status == 429:
         wait = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
@@ -437,16 +455,16 @@ def _read_result(adapter: Adapter, method: Method, reply: Reply, longest: int) -
         sentence = f"{name} got too many requests (HTTP 429) and did nothing; try again {when}."
         raise TooManyRequestsError(sentence, wait)
     if reply.truncated:
-        raise ProviderError(f"{name} answered {method.name} with more than {longest >> 20} MiB.")
+        raise ProviderError(f"{name} answered {method} with more than {longest >> 20} MiB.")
     try:
-        result = method.read(reply)
+        result = read(reply)
         json.dumps(result, ensure_ascii=False, allow_nan=False).encode()  # it will be written as that
         return result
     except ProviderError:
         raise
     except Exception as error:  # noqa: BLE001 - a bug of one method must not show the reply in a traceback
         raise ProviderError(
-            f"{name} answered {method.name} with HTTP {reply.status} and what cannot be read "
+            f"{name} answered {method} with HTTP {reply.status} and what cannot be read "
             f"({type(error).__name__})."
         ) from None
 

@@ -78,6 +78,17 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What a method asks for after an answer, `pause` seconds later. `read` is as that of a Method; `then` gives the
+    step after it from what was read, or None when that is the method's result."""
+
+    request: ProviderRequest
+    read: Callable[[Reply], Any] = field(repr=False)
+    then: Callable[[Any], Step | None] = field(repr=False, default=lambda _: None)
+    pause: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """One documented method of a provider.
 
@@ -94,6 +105,8 @@ class Method:
     parameters: tuple[Parameter, ...] = ()
     changes: bool = False  # whether it changes something at the provider
     longest: int | None = None  # bytes of a reply, when it may be longer than other replies
+    #: What it asks for after its first answer, from the adapter, the values and what was read; None when that is all.
+    then: Callable[[Any, Values, Any], Step | None] | None = field(default=None, repr=False)
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of this name, if there is one."""

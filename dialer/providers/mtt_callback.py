@@ -27,7 +27,6 @@ from dialer.providers.contract import (
     Fact,
     Outcome,
     ProviderConfig,
-    ProviderError,
     ProviderRequest,
     ProviderSettingError,
     RawEvent,
@@ -38,9 +37,14 @@ from dialer.providers.contract import (
     Verdict,
 )
 from dialer.providers.live import Answer, Question, Response
-from dialer.providers.mtt import basic_authorization, event_parameters
+from dialer.providers.methods import Method
+from dialer.providers.mtt import event_parameters
 from dialer.providers.mtt_black_list_methods import BLACK_LIST
+from dialer.providers.mtt_callback_methods import METHODS as CALLBACK_METHODS
+from dialer.providers.mtt_history_methods import METHODS as HISTORY_METHODS
+from dialer.providers.mtt_history_methods import read_balance
 from dialer.providers.mtt_inbound import SESSION, inbound_fact, is_question, read_question, write_answer
+from dialer.providers.mtt_rpc import read_result, rpc_request, unreadable
 from dialer.providers.mtt_telecom_methods import METHODS as TELECOM_METHODS
 from dialer.providers.reading import checked_reference, digits, seconds
 
@@ -103,7 +107,7 @@ class MttCallbackAdapter(Adapter):
     optional_settings: ClassVar[Mapping[str, str]] = {
         "caller_id": "number shown to both sides of calls without a caller id of their own",
     }
-    methods = TELECOM_METHODS
+    methods: ClassVar[Mapping[str, Method]] = {**CALLBACK_METHODS, **HISTORY_METHODS, **TELECOM_METHODS}
     black_list = BLACK_LIST
     capabilities = frozenset({Capability.CLICK_TO_CALL, Capability.RECORDING, Capability.INBOUND})
     final_event_within = timedelta(hours=1)
@@ -138,7 +142,7 @@ class MttCallbackAdapter(Adapter):
             params["recordEnable"] = 1
         if submission.longest is not None:
             params["maxtime"] = str(submission.longest)
-        return self._request("makeCallBackCallFollowme", params)
+        return rpc_request(self, "makeCallBackCallFollowme", params)
 
     def read_reply(self, reply: Reply) -> Verdict:
         """See `makeCallBackCallFollowme`. Its errors come within `result`."""
@@ -193,7 +197,7 @@ class MttCallbackAdapter(Adapter):
         if not asked.provider_reference or asked.provider_reference == asked.attempt_id:
             return None
         params = {"customer_name": self._customer, REFERENCE: asked.provider_reference}
-        return self._request("getCallBackFollowmeCallInfo", params)
+        return rpc_request(self, "getCallBackFollowmeCallInfo", params)
 
     def read_lookup(self, reply: Reply, asked: Asked) -> list[Fact]:
         """See `getCallBackFollowmeCallInfo`. What it does not know has not ended yet."""
@@ -203,7 +207,8 @@ class MttCallbackAdapter(Adapter):
             return [] if ending is None else [_looked_up(asked, *ending)]
         told = result.get("callBackFollowmeCallInfoStruct")
         if not isinstance(told, dict) or reply.status >= 300:
-            raise _not_told(reply, error)
+            read_result(reply)  # which says what is wrong, unless it is this
+            raise unreadable(reply)
         waited, on_line, talked = (_length(told, name) for name in LENGTHS)
         is_reached = told.get("call_back_status") == OK and bool(talked)
         return [
@@ -230,19 +235,12 @@ class MttCallbackAdapter(Adapter):
 
     def check_request(self) -> ProviderRequest | None:
         """See `getCustomerBalance`."""
-        return self._request("getCustomerBalance", [self._customer])
+        return rpc_request(self, "getCustomerBalance", [self._customer])
 
     def read_check(self, reply: Reply) -> str:
         """The answer holds a balance."""
-        result, error = read_answer(reply)
-        if cost(result.get("balance")) is None or reply.status >= 300:
-            raise _not_told(reply, error)
+        read_balance(reply)
         return f"{self.config.name} answers, accepts its credentials and knows the customer."
-
-    def _request(self, method: str, params: Any) -> ProviderRequest:
-        headers = basic_authorization(self.settings["username"].strip(), self.settings["password"])
-        body = {"jsonrpc": "2.0", "id": "1", "method": method, "params": params}
-        return ProviderRequest("POST", "", headers=headers, json=body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,16 +310,6 @@ def cost(value: Any) -> Decimal | None:
     if not re.fullmatch(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?", written := str(value).strip()):
         return None
     return Decimal(written)
-
-
-def _not_told(reply: Reply, error: CallError | None) -> ProviderError:
-    if error is not None:
-        return ProviderError(f"MTT answered {error.message}.")
-    if reply.status in (401, 403):
-        return ProviderError(
-            "MTT does not accept the login; set username and password to those that MTT handed out."
-        )
-    return ProviderError(f"MTT answered with HTTP {reply.status} and nothing that it documents.")
 
 
 def _length(told: Mapping[str, Any], name: str) -> float | None:

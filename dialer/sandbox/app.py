@@ -15,15 +15,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from dialer.sandbox import mtt_telecom
 from dialer.sandbox.callbacks import Callbacks, Receiver
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.mitto import Mitto
 from dialer.sandbox.mitto_flash import MittoFlash
-from dialer.sandbox.mtt_accounts import MttAccounts
-from dialer.sandbox.mtt_callback import MttCallback
-from dialer.sandbox.mtt_gapi import MttGapi
-from dialer.sandbox.mtt_inbound import MttInbound
-from dialer.sandbox.mtt_rpc import Rpc
 from dialer.sandbox.mtt_sms import MttSms
 from dialer.sandbox.mtt_voice import MttVoice
 from dialer.sandbox.wire import OpenProtocol, Server
@@ -50,9 +46,6 @@ def make_app(
     if callback_url:
         receiver = Receiver(callback_url, callback_user, callback_password)
         callbacks.receivers = dict.fromkeys(PROVIDERS, receiver)
-
-    mtt_callback = MttCallback(call_log, callbacks, access_key, MttAccounts().handlers())
-    mtt_gapi = Rpc(MttGapi().handlers(), access_key)
 
     async def show_log(request: Request) -> Response:
         since = request.query_params.get("since", "0")
@@ -111,14 +104,12 @@ def make_app(
         routes=[
             Mount("/mitto", routes=Mitto(call_log, callbacks, access_key).routes()),
             Mount("/mitto-flash", routes=MittoFlash(call_log, callbacks, access_key).routes()),
-            Route("/mtt-callback", mtt_callback.answer, methods=["POST"]),
-            Route("/mtt-callback/v1/api", mtt_gapi.answer, methods=["POST"]),
+            *mtt_telecom.routes(call_log, callbacks, access_key),
             Mount("/mtt-sms", routes=MttSms(call_log, callbacks, access_key).routes()),
             Route("/mtt-voice", MttVoice(call_log, callbacks).order, methods=["POST"]),
             Route("/sandbox/log", show_log),
             Route("/sandbox/stats", show_stats),
             Route("/sandbox/callbacks/{provider}", set_callbacks, methods=["PUT"]),
-            Route("/sandbox/inbound/mtt-callback", MttInbound(callbacks).call, methods=["POST"]),
             Route("/sandbox/settings", set_settings, methods=["PUT"]),
         ],
         lifespan=lifespan,

@@ -97,16 +97,17 @@ class Callbacks:
                 self._push(RETRY_DELAYS[0], callbacks[position:], 1)
                 return
 
-    async def ask(self, provider: str, content: bytes, content_type: str, page: str = "") -> Heard | None:
-        """POST a callback that waits for an answer, once; None when nobody answers."""
-        receiver = self.receivers.get(provider)
+    async def ask(self, provider: str, content: bytes, content_type: str, *, url: str = "") -> Heard | None:
+        """POST a callback that waits for an answer, once, to `url` or the provider's receiver; None when nobody
+        answers."""
+        receiver = Receiver(url) if url else self.receivers.get(provider)
         if receiver is None:
             self.without_receiver += 1
             return None
         headers = {**receiver.headers(), "Content-Type": content_type}
         begun = time.monotonic()
         try:
-            response = await self._client.post(f"{receiver.url}{page}", headers=headers, content=content)
+            response = await self._client.post(receiver.url, headers=headers, content=content)
         except UNREACHED:
             self.failed_tries += 1
             return None

@@ -67,6 +67,11 @@ class MttAccounts:
             "getAccountCustomFields": self.custom_fields,
         }
 
+    def asked_at(self, sip_id: str) -> tuple[str, str]:
+        """Where MTT asks what becomes of calls to a number, and its reserve; empty when nothing is set."""
+        found = [account for (_, number), account in self._accounts.items() if number == sip_id]
+        return next(((account.url, account.reserve) for account in found if account.url), ("", ""))
+
     def set_followme(self, user: str, params: Any) -> Any:
         """setFollowme: `[sip_id, followmeStruct]`."""
         if not isinstance(params, list) or len(params) != 2 or not isinstance(params[1], list):

@@ -10,7 +10,8 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -47,6 +48,7 @@ FIELDS: Mapping[str, type] = {
     "dtmf_number": str,
     "maxtime": str,
 }
+NUMBERS: Mapping[str, type] = {"caller_id": str, "defaultBNumber": str}
 #: `simpleCallBackFollowmeStruct` and `callBackFollowmeStruct`; numbers may have the `caller_id` of the example.
 TYPED: Mapping[str, type] = {"order": int, "type": str}
 ENTRY: Mapping[str, type] = {
@@ -96,6 +98,7 @@ class Order:
     side_a: str
     side_b: str
     over_at: float = 0.0
+    ordered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def fate(self) -> Fate:
@@ -110,30 +113,34 @@ class MttCallback:
         self,
         log: CallLog,
         callbacks: Callbacks,
-        access_key: str | None,
-        others: Mapping[str, Handler] | None = None,
     ) -> None:
-        """`others`: methods that are played elsewhere and answered at the same entry point."""
         self._log = log
         self._callbacks = callbacks
         self._orders: dict[str, Order] = {}
+        self._followme: dict[tuple[str, str], dict[str, Any]] = {}  # by login and customer
         self._held_once: set[str] = set()  # numbers that have had their 429
         self._early: Sequence[
             Callback
         ] = ()  # what is to be delivered before the request that is being answered
-        self._rpc = Rpc({**(others or {}), **self.handlers()}, access_key)
 
     def handlers(self) -> dict[str, Handler]:
         """The methods by name."""
         return {
             "makeCallBackCallFollowme": self.make_call,
             "getCallBackFollowmeCallInfo": self.call_info,
-            "getCustomerBalance": self.balance,
+            "setCallBackFollowme": self.set_followme,
+            "getCallBackFollowme": self.get_followme,
+            "deleteCallBackFollowme": self.delete_followme,
         }
 
-    async def answer(self, request: Request) -> Response:
-        """A request to the entry point."""
-        response = await self._rpc.answer(request)
+    def over(self) -> list[Order]:
+        """The calls that are over, the oldest first."""
+        now = time.monotonic()
+        return [order for order in self._orders.values() if order.over_at <= now]
+
+    async def answer(self, rpc: Rpc, request: Request) -> Response:
+        """A request to the entry point, whose methods are those of `rpc`, these among them."""
+        response = await rpc.answer(request)
         early, self._early = self._early, ()
         await self._callbacks.deliver_now(early)
         return response
@@ -150,18 +157,39 @@ class MttCallback:
             raise RpcError(NOT_FOUND, NOT_TALKED[order.fate.ending])
         return {"callBackFollowmeCallInfoStruct": call_info(order)}
 
-    def balance(self, _: str, params: Any) -> Any:
-        """getCustomerBalance: `[customer_name]`."""
-        if not isinstance(params, list) or len(params) != 1 or not isinstance(params[0], str):
-            raise RpcError(INVALID_PARAMS)
-        if fate_of(params[0]).ending is Ending.INVALID_NUMBER:
-            raise RpcError(NOT_FOUND)
-        return {"balance": 121.54, "real_balance": 711.54}
+    def set_followme(self, user: str, params: Any) -> Any:
+        """setCallBackFollowme."""
+        given = named(params, {"customer_name": str, "callBackFollowmeStruct": list}, NUMBERS)
+        check_entries(given["callBackFollowmeStruct"])
+        kept = user, given.pop("customer_name")
+        if kept in self._followme:
+            return {"error": 1, "error_description": "Side A not clear. Delete before insert"}
+        self._followme[kept] = given
+        return {"success": 1}
 
-    def make_call(self, _: str, params: Any) -> Any:
-        """makeCallBackCallFollowme."""
+    def get_followme(self, user: str, params: Any) -> Any:
+        """getCallBackFollowme."""
+        return self._followme_of(user, params)
+
+    def delete_followme(self, user: str, params: Any) -> Any:
+        """deleteCallBackFollowme."""
+        self._followme_of(user, params)
+        del self._followme[user, params["customer_name"]]
+        return {"success": 1}
+
+    def _followme_of(self, user: str, params: Any) -> dict[str, Any]:
+        found = self._followme.get((user, named(params, {"customer_name": str})["customer_name"]))
+        if found is None:
+            raise RpcError(NOT_FOUND, "Followme not found")
+        return found
+
+    def make_call(self, user: str, params: Any) -> Any:
+        """makeCallBackCallFollowme; without a structure of its own it has that of setCallBackFollowme."""
         given = named(params, NEEDED, FIELDS)
         _check_values(given)
+        kept = self._followme.get((user, given["customer_name"]), {})
+        entries = {"simpleCallBackFollowmeStruct": kept.get("callBackFollowmeStruct", [])}
+        given = {name: kept[name] for name in ("caller_id",) if name in kept} | entries | given
         side_a, side_b = _sides(given)
         call_id = secrets.token_hex(16)
         reference = given.get("id", call_id)

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dialer.sandbox.callbacks import Callback, Callbacks
+from dialer.sandbox.mtt_accounts import MttAccounts
 from dialer.sandbox.mtt_voice import CAUSES, TALKED
 from dialer.sandbox.outcomes import fate_of, ring_seconds, talk_seconds
 
@@ -70,8 +71,9 @@ class Caller:
 class MttInbound:
     """Calls that come in."""
 
-    def __init__(self, callbacks: Callbacks) -> None:
+    def __init__(self, callbacks: Callbacks, accounts: MttAccounts) -> None:
         self._callbacks = callbacks
+        self._accounts = accounts
 
     async def call(self, request: Request) -> Response:
         """`{"numberA": …, "sip_id": …}`: who calls which number. Answers what MTT was told and makes of it: the
@@ -89,10 +91,13 @@ class MttInbound:
                 "h323_conf_id": caller.session,
             },
         }
-        heard = await self._callbacks.ask(NAME, json.dumps(asked).encode(), "application/json")
+        url, reserve = self._accounts.asked_at(caller.sip_id)
+        heard = await self._callbacks.ask(NAME, json.dumps(asked).encode(), "application/json", url=url)
         told: dict[str, Any] = {"h323_conf_id": caller.session, "status": None, "answer": None}
         if heard is None:
-            return JSONResponse({**told, "becomes": "reserve", "problem": "nobody answers"})
+            return JSONResponse(
+                {**told, "becomes": "reserve", "with": [reserve], "problem": "nobody answers"}
+            )
         text = heard.body.decode("utf-8", "replace")
         told |= {"status": heard.status, "seconds": heard.seconds, "answer": text}
         try:
@@ -100,7 +105,7 @@ class MttInbound:
                 raise WrongAnswerError(f"HTTP {heard.status}")
             result = read_answer(text, asked["id"])
         except WrongAnswerError as error:
-            return JSONResponse({**told, "becomes": "reserve", "problem": str(error)})
+            return JSONResponse({**told, "becomes": "reserve", "with": [reserve], "problem": str(error)})
         events = events_of(caller, result)
         self._callbacks.plan(planned_callbacks(caller, result, events, self._callbacks.time_scale))
         rung = [event["redirect_number"] for _, event in events if event["event"]["type"] == "s"]

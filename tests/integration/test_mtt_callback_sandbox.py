@@ -357,7 +357,7 @@ def test_a_call_that_goes_on_is_not_known_and_one_that_was_talked_in_tells_its_l
 def test_the_account_is_checked() -> None:
     async def story(url: str, _: Hook, client: Any) -> None:
         assert "knows the customer" in await check(client, adapter_at(url))
-        with pytest.raises(ProviderError, match="Data not found"):
+        with pytest.raises(ProviderError, match="MTT found no such data"):
             await check(client, adapter_at(url, customer_name="88314050000004"))
 
     with_sandbox(story)

@@ -394,7 +394,7 @@ def test_a_cost_that_is_no_amount_is_none(odd: object) -> None:
         (reply(b"", 401), "set username and password"),
         (
             reply({"error": {"code": -32002, "message": "Permission denied"}}),
-            "MTT answered Permission denied",
+            "MTT does not permit it to this login",
         ),
     ],
 )
@@ -416,7 +416,7 @@ def test_the_account_is_checked_by_its_balance() -> None:
     for wrong in (reply({"result": {}}), reply(b""), reply({"result": {"balance": 1}}, 404)):
         with pytest.raises(ProviderError, match="nothing that it documents"):
             adapter.read_check(wrong)
-    with pytest.raises(ProviderError, match="Data not found"):
+    with pytest.raises(ProviderError, match="MTT found no such data"):
         adapter.read_check(not_talked(None))
 
 
