@@ -84,9 +84,10 @@ class AdapterCache:
     def __init__(self, box: SecretBox, *, reconcile_after: float | None, public_url: str) -> None:
         """`public_url`: what providers reach us at."""
         self._box = box
-        self._reconcile_after = reconcile_after
+        self.reconcile_after = None if reconcile_after is None else timedelta(seconds=reconcile_after)
         self._public_url = public_url
         self._made: dict[str, tuple[tuple[str, ...], Adapter]] = {}
+        self._due_after: dict[str, timedelta] = {}
 
     def of(self, provider: AnyRow) -> Adapter:
         """Raises `ProviderError` or `SecretError`, a sentence each."""
@@ -98,11 +99,12 @@ class AdapterCache:
             known = self._made[provider.id] = (key, make_adapter(config))
         return known[1]
 
-    def settle_within(self, adapter: Adapter) -> timedelta:
-        """After which an attempt without a final event is settled."""
-        if self._reconcile_after is None:
-            return adapter.final_event_within
-        return timedelta(seconds=self._reconcile_after)
+    def due_after(self, adapter: Adapter) -> timedelta:
+        """After which an attempt without a final event is looked up, or settled where nobody can be asked."""
+        known = self._due_after.get(adapter.kind)
+        if known is None:
+            known = self._due_after[adapter.kind] = adapter.patience(self.reconcile_after).first
+        return known
 
 
 def claim(
@@ -155,7 +157,7 @@ def claim(
         use_by = moment() + min(good_for(pace.calls_per_minute) for pace in paces) if paces else None
         grant = limiter.take(Stage.SEND, provider_id, paces, len(batch), ahead=is_single)
         for call, adapter, submission in batch[: grant.calls]:
-            settle_at = now + adapters.settle_within(adapter)
+            settle_at = now + adapters.due_after(adapter)
             ledger.dial(call, _new_attempt(call, submission, now, settle_at))
             placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at, use_by))
         left = [call for call, _, _ in batch[grant.calls :]]

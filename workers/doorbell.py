@@ -41,6 +41,16 @@ class Doorbell:
         """Have a worker consume the events that are stored."""
         self._ring("consume_events", "results", [])
 
+    def look_up(self, attempt_ids: Sequence[str]) -> None:
+        """Have a worker ask providers about these attempts."""
+        for start in range(0, len(attempt_ids), CALLS_PER_RING):
+            some = list(attempt_ids[start : start + CALLS_PER_RING])
+            self._ring("look_up", "upkeep", [some], shown=_shown(some))
+
+    def read_cdrs(self, provider_id: str) -> None:
+        """Have a worker read a provider's CDRs."""
+        self._ring("read_cdrs", "upkeep", [provider_id])
+
     def run_import(self, import_id: str) -> None:
         """Have a worker go on with an import."""
         self._ring("run_import", "upkeep", [import_id])

@@ -51,15 +51,20 @@ def limiter() -> Limiter:
 
 
 @cache
-def dispatcher() -> Dispatcher:
-    """This process's dispatcher."""
+def adapters() -> AdapterCache:
+    """This process's adapters."""
     settings = get_settings()
-    adapters = AdapterCache(
+    return AdapterCache(
         SecretBox(settings.secret_keys()),
         reconcile_after=settings.reconcile_after,
         public_url=settings.public_url,
     )
-    return Dispatcher(engine(), limiter(), adapters, in_flight=settings.worker_in_flight)
+
+
+@cache
+def dispatcher() -> Dispatcher:
+    """This process's dispatcher."""
+    return Dispatcher(engine(), limiter(), adapters(), in_flight=get_settings().worker_in_flight)
 
 
 def make_redis(url: str) -> Redis:

@@ -1,17 +1,26 @@
-"""Reconcile: attempts that lost their worker, and attempts whose final event never came."""
+"""Reconcile: attempts that lost their worker, and attempts whose final event never came.
+
+The latter are asked about at their provider, where it can be asked (`workers.lookups`); who is not told in time is
+settled. What is asked of whom, and until when: docs/reconciliation.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from dialer.calls.ledger import Ledger
+from dialer.calls.lookups import next_due
 from dialer.db import AWAY, utc_now, writing
+from dialer.lifecycle import AttemptState
 from dialer.logs import get_logger
+from dialer.providers.contract import ProviderError
+from dialer.providers.kinds import adapter_class
 from dialer.store import attempts, calls, campaigns
-from dialer.store.tables import Rows
+from dialer.store.tables import AnyRow, Rows
 
 log = get_logger(__name__)
 
@@ -33,16 +42,50 @@ def reap(engine: Engine, clock: Clock = utc_now) -> int:
     return len(overdue)
 
 
-def settle(engine: Engine, clock: Clock = utc_now) -> int:
-    """Attempts whose final event did not come in time end, and their calls with them, as UNKNOWN. How many were due.
+def settle(
+    engine: Engine,
+    clock: Clock = utc_now,
+    *,
+    look_up: Callable[[Sequence[str]], object] = lambda _: None,
+    reconcile_after: timedelta | None = None,
+) -> int:
+    """Attempts whose final event did not come in time: how many were due.
 
-    A word of the provider that comes later still corrects them; none of them is dialled again by itself.
+    Those whose provider can be asked are handed to `look_up`, by their ids, and are due again later; the others end,
+    and their calls with them, as UNKNOWN. A word of the provider that comes later still corrects them; none of them is
+    dialled again by itself.
     """
+    to_settle: list[AnyRow] = []
+    due_again: list[dict[str, Any]] = []
+    to_ask: list[str] = []
     with writing(engine) as connection:
         now = clock(connection)
-        unsettled = attempts.lock_unsettled(connection, now, GROUP)
-        _settle_all(connection, unsettled, now, _end_unknown, put_off="settle_at")
-    return len(unsettled)
+        due = attempts.lock_unsettled(connection, now, GROUP)
+        for attempt in due:
+            again = _due_again(attempt, now, reconcile_after)
+            if again is None:
+                to_settle.append(attempt)
+                continue
+            held = attempt.held_until is not None and attempt.held_until > now
+            due_again.append(
+                {"_id": attempt.id, "settle_at": max(again, attempt.held_until) if held else again}
+            )
+            # One that is still being submitted is its worker's.
+            if not held and attempt.state != AttemptState.SUBMITTING:
+                to_ask.append(attempt.id)
+        attempts.update(connection, due_again)
+        _settle_all(connection, to_settle, now, end_unknown, put_off="settle_at")
+    if to_ask:
+        look_up(to_ask)
+    return len(due)
+
+
+def _due_again(attempt: AnyRow, now: datetime, reconcile_after: timedelta | None) -> datetime | None:
+    try:
+        how_long = adapter_class(attempt.kind).patience(reconcile_after)
+    except ProviderError:  # a kind of another version
+        return None
+    return next_due(attempt.submitted_at, attempt.settle_at, now, how_long)
 
 
 def _settle_all(connection: Connection, due: Rows, now: datetime, how: Settle, *, put_off: str) -> None:
@@ -78,7 +121,8 @@ def _give_up(connection: Connection, overdue: Rows, now: datetime) -> None:
     ledger.write(connection)
 
 
-def _end_unknown(connection: Connection, unsettled: Rows, now: datetime) -> None:
+def end_unknown(connection: Connection, unsettled: Rows, now: datetime) -> None:
+    """End these locked attempts, and their calls, as UNKNOWN: nobody told how they ended."""
     their_calls = calls.lock(connection, sorted(row.call_id for row in unsettled))
     their_campaigns = campaigns.with_ids(
         connection, sorted({row.campaign_id for row in unsettled if row.campaign_id})

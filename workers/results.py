@@ -117,7 +117,7 @@ def consume_claimed(connection: Connection, claimed: Rows, now: datetime) -> Non
                 one.mark.update(attempt_id=attempt.id)
                 facts.setdefault(attempt.id, []).append(fact)
     _note_opt_outs(connection, told, locked, now)
-    _apply(connection, [locked[attempt_id] for attempt_id in sorted(facts)], facts, now)
+    apply(connection, [locked[attempt_id] for attempt_id in sorted(facts)], facts, now)
     events.mark(connection, [one.mark for one in told], now)
     # What speaks of an attempt by a reference that nobody knows may have come before the reply that tells it.
     early = [one for one in told if one.mark["state"] == EventState.UNMATCHED and one.reference]
@@ -169,8 +169,8 @@ def _mark(event_id: int, state: EventState, error: str = "") -> dict[str, Any]:
     return {"_id": event_id, "state": state.value, "attempt_id": None, "error": error}
 
 
-def _apply(connection: Connection, locked: Rows, facts: dict[str, list[Fact]], now: datetime) -> None:
-    """Advance the attempts by their facts."""
+def apply(connection: Connection, locked: Rows, facts: dict[str, list[Fact]], now: datetime) -> None:
+    """Advance these locked attempts by their facts, by attempt."""
     their_calls = calls.lock(connection, sorted({row.call_id for row in locked}))
     their_campaigns = campaigns.with_ids(
         connection, sorted({row.campaign_id for row in locked if row.campaign_id})

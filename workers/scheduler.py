@@ -2,8 +2,9 @@
 
 Each round visits every campaign that needs attention and rings for what it released; between two visits, ten times a
 second, single calls that have waited go first. Once a second it also rings
-again for released calls that nobody took and events that nobody consumed, gives up attempts whose worker died,
-settles those whose final event never came, and goes on with imports whose worker died.
+again for released calls that nobody took and events that nobody consumed, gives up attempts whose worker died, has
+providers asked about those whose final event never came, or settles them, has CDRs read, and goes on with imports whose
+worker died.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dialer.db import AWAY, looking, make_engine, reading, utc_now, writing
 from dialer.pace.limiter import Limiter
 from dialer.settings import Settings, get_settings
 from dialer.store import calls, campaigns, due, events
-from workers import rehearsal
+from workers import cdrs, rehearsal
 from workers.app import make_app
 from workers.doorbell import Doorbell
 from workers.process import make_redis
@@ -40,6 +41,8 @@ VISITS = 200
 SINGLES_EVERY = 0.1
 #: Seconds between two rounds of upkeep.
 UPKEEP_EVERY = 1.0
+#: Seconds between two looks for providers whose CDRs are to be read.
+CDRS_EVERY = 5.0
 #: A doorbell that nobody answered for so long is rung again.
 RING_AGAIN = timedelta(seconds=3)
 #: … and for events.
@@ -63,7 +66,9 @@ class Scheduler:
     doorbell: Doorbell
     interval: float
     stopping: threading.Event = field(default_factory=threading.Event)
+    reconcile_after: timedelta | None = None
     _singles_at: float = 0.0
+    _cdrs_at: float = 0.0
 
     def run(self) -> None:
         """Go round until `stopping` is set. Servers that are away are waited for."""
@@ -130,7 +135,8 @@ class Scheduler:
         self._each("ring again for events", self._ring_for_events)
         self._each("ring again for imports", self._ring_for_imports)
         self._each("give up attempts", lambda: reap(self.engine))
-        self._each("settle attempts", lambda: settle(self.engine))
+        self._each("look up or settle attempts", self._settle)
+        self._each("read CDRs", self._ring_for_cdrs)
 
     def _each(self, what: str, do: Callable[[], object]) -> None:
         try:
@@ -174,6 +180,17 @@ class Scheduler:
         for import_id in abandoned:
             self.doorbell.run_import(import_id)
 
+    def _settle(self) -> None:
+        settle(self.engine, look_up=self.doorbell.look_up, reconcile_after=self.reconcile_after)
+
+    def _ring_for_cdrs(self) -> None:
+        """Ring for providers whose CDRs are due, when it is time to look."""
+        if time.monotonic() < self._cdrs_at:
+            return
+        self._cdrs_at = time.monotonic() + CDRS_EVERY
+        for provider_id in cdrs.claim_due(self.engine):
+            self.doorbell.read_cdrs(provider_id)
+
     def _postpone(self, campaign_id: str) -> None:
         with writing(self.engine) as connection:
             campaigns.update(connection, campaign_id, wake_at=utc_now(connection) + POSTPONE)
@@ -186,6 +203,9 @@ def make_scheduler(settings: Settings) -> Scheduler:
         limiter=Limiter(make_redis(settings.redis_url)),
         doorbell=Doorbell(make_app(settings)),
         interval=settings.scheduler_interval,
+        reconcile_after=None
+        if settings.reconcile_after is None
+        else timedelta(seconds=settings.reconcile_after),
     )
 
 

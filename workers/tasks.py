@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from dialer import imports
 from dialer.logs import get_logger
-from workers import process, results
+from workers import cdrs, lookups, process, results
 from workers.app import app
 from workers.doorbell import Doorbell
 
@@ -28,6 +28,19 @@ def place_calls(call_ids: list[str], single: bool = False) -> None:
 def consume_events() -> None:
     """Consume the events that are stored, as long as they come in large groups."""
     results.keep_consuming(process.engine(), seconds=RESULTS_STINT)
+
+
+@app.task(name="look_up")
+def look_up(attempt_ids: list[str]) -> None:
+    """Ask providers about these attempts, as far as nobody has told their end."""
+    lookups.look_up_attempts(process.engine(), process.limiter(), process.adapters(), attempt_ids)
+
+
+@app.task(name="read_cdrs")
+def read_cdrs(provider_id: str) -> None:
+    """Read a provider's CDRs, as far as they have not been read; rings again when that is not done in one stint."""
+    if not cdrs.read_cdrs(process.engine(), process.limiter(), process.adapters(), provider_id):
+        Doorbell(app).read_cdrs(provider_id)
 
 
 @app.task(name="run_import")

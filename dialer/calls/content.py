@@ -35,6 +35,7 @@ def of_campaign(attempt_id: str, call: Any, campaign: Any) -> Submission:
         volume=campaign.volume,
         rate=campaign.rate,
         pitch=campaign.pitch,
+        tts_engine_type=campaign.tts_engine_type,
         flow=flow,
     )
 
@@ -55,6 +56,7 @@ def of_single(attempt_id: str, call: Any, message: Any | None) -> Submission:
         volume=message.volume,
         rate=message.rate,
         pitch=message.pitch,
+        tts_engine_type=message.tts_engine_type,
         code=message.code,
         connect_to=message.connect_to,
         record=bool(message.record),

@@ -30,12 +30,16 @@ def call(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Its parameters; KEY=@FILE where it takes a file."),
     ] = None,
+    ring: Annotated[
+        bool, typer.Option("--ring", help="Yes, somebody's telephone may ring for it, DND list or not.")
+    ] = False,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait for the answer.")] = 60,
     json: Json = False,
 ) -> None:
     """Use one of the provider's methods beside calls.
 
-    Prints its answer as JSON. Without METHOD, lists the methods and their parameters. Nothing is sent twice.
+    Prints its answer as JSON. Without METHOD, lists the methods and their parameters. Nothing is sent twice. What has
+    somebody's telephone ring is only done with --ring.
     """
     from dialer.providers.base import call_method
     from dialer.providers.kinds import adapter_class
@@ -46,7 +50,13 @@ def call(
     if method is None:
         _list(known, f"Providers of kind {row.kind} have no methods beside calls.", as_json=json)
         return
-    values = read_values(known.get(method), parameters or [])
+    chosen = known.get(method)
+    if chosen is not None and chosen.rings and not ring:
+        raise CommandError(
+            f"{method} has somebody's telephone ring, and no DND list, calling window or cap holds it back: add --ring "
+            "if that is meant."
+        )
+    values = read_values(chosen, parameters or [])
 
     async def ask(client: Client, adapter: Adapter) -> Any:
         return await call_method(client, adapter, method, values, timeout=timeout)

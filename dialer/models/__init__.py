@@ -8,6 +8,7 @@ from dialer.models.attempt import Attempt
 from dialer.models.call import Call
 from dialer.models.campaign import Campaign, CampaignCount, CampaignDndList
 from dialer.models.cdr import Cdr
+from dialer.models.cdr_poll import CdrPoll
 from dialer.models.contact import Contact, ContactList, ListField
 from dialer.models.dnd import DndList, DndNumber
 from dialer.models.event import Event, EventState
@@ -25,6 +26,7 @@ __all__ = [
     "CampaignCount",
     "CampaignDndList",
     "Cdr",
+    "CdrPoll",
     "Contact",
     "ContactList",
     "DndList",

@@ -29,7 +29,7 @@ class Attempt(SQLModel, table=True):
         Index(
             "attempt_deadline_at_idx", "deadline_at", postgresql_where=_submitting, sqlite_where=_submitting
         ),
-        # store.attempts.lock_unsettled: no final event came in time.
+        # store.attempts.lock_unsettled: no final event came in time, so its provider is asked, or it is settled.
         Index("attempt_settle_at_idx", "settle_at", postgresql_where=_unsettled, sqlite_where=_unsettled),
         # Events that carry only the provider's own reference.
         Index(
@@ -59,7 +59,7 @@ class Attempt(SQLModel, table=True):
     submitted_at: datetime = Field(sa_type=UtcDateTime)
     #: A SUBMITTING attempt older than this has lost its worker: its fate is unknown.
     deadline_at: datetime = Field(sa_type=UtcDateTime)
-    #: When it is settled without a final event; None once it is final or settled.
+    #: When it is looked up, or settled without a final event; None once it is final or settled.
     settle_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     placed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     ringing_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -38,10 +38,11 @@ SIGN = 0.75
 
 
 class Stage(StrEnum):
-    """On which side of the queue a call is counted."""
+    """On which side of the queue a call is counted; look-ups are no calls, and have a pace of their own."""
 
     RELEASE = "release"
     SEND = "send"
+    LOOK_UP = "look-up"
 
 
 @dataclass(frozen=True, slots=True)

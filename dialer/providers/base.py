@@ -23,6 +23,7 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 
 from dialer.calls.flow import Flow
+from dialer.calls.lookups import Patience, patience
 from dialer.http import Client, Request, Trace, make_request
 from dialer.providers.contract import (
     Asked,
@@ -177,6 +178,26 @@ class Adapter(ABC):
     def write_answer(cls, question: Question, answer: Answer, settings: Mapping[str, str]) -> Response:
         """The answer in the provider's words. `settings` are those of `open_settings`."""
         raise NotImplementedError(f"{cls.kind} asks nothing")
+
+    @classmethod
+    def can_be_asked(cls) -> bool:
+        """Whether a provider of this kind can be asked about an attempt."""
+        return cls.lookup_request is not Adapter.lookup_request
+
+    @classmethod
+    def keeps_cdrs(cls) -> bool:
+        """Whether a provider of this kind keeps CDRs that can be read."""
+        return cls.cdr_request is not Adapter.cdr_request
+
+    @classmethod
+    def patience(cls, reconcile_after: timedelta | None = None) -> Patience:
+        """When an attempt without a final event is looked up, and when it is settled."""
+        return patience(
+            cls.final_event_within,
+            can_ask=cls.can_be_asked(),
+            look_up_after=cls.look_up_after,
+            reconcile_after=reconcile_after,
+        )
 
     def lookup_request(self, asked: Asked) -> ProviderRequest | None:
         """What asks the provider about one attempt, or None when it cannot be asked."""

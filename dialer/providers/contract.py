@@ -127,6 +127,7 @@ class Submission:
     record: bool = False
     longest: int | None = None
     repeats: Mapping[str, Any] | None = None
+    tts_engine_type: str = "standard"
     greeting: Prompt | None = None
     connect_greeting: Prompt | None = None
 

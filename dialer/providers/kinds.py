@@ -11,6 +11,7 @@ from dialer.providers.contract import ProviderConfig, ProviderSettingError
 
 #: Where the adapter of each kind lives. Imported when first used.
 KINDS: Mapping[str, str] = {
+    "cpaas": "dialer.providers.cpaas:CpaasAdapter",
     "mitto": "dialer.providers.mitto:MittoAdapter",
     "mitto-flash": "dialer.providers.mitto_flash:MittoFlashAdapter",
     "mtt-callback": "dialer.providers.mtt_callback:MttCallbackAdapter",

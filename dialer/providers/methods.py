@@ -1,7 +1,8 @@
 """What a provider documents beside calls, as methods with typed parameters: its account, its media library, ….
 
-A `Method` is data and two pure functions; `call_method` (in `base`) sends its request. Whatever rings somebody is no
-method: that is `submit`'s, behind the DND lists, the calling window and the caps.
+A `Method` is data and two pure functions; `call_method` (in `base`) sends its request. Whatever places a call of ours
+is no method: that is `submit`'s, behind the DND lists, the calling window and the caps. Some methods have a provider
+ring somebody all the same, later or from within a call that is going on: whoever uses one says that this is meant.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ class Method:
     read: Callable[[Reply], Any] = field(repr=False)
     parameters: tuple[Parameter, ...] = ()
     changes: bool = False  # whether it changes something at the provider
+    rings: bool = False  # whether somebody's telephone may ring for it
     longest: int | None = None  # bytes of a reply, when it may be longer than other replies
     #: What it asks for after its first answer, from the adapter, the values and what was read; None when that is all.
     then: Callable[[Any, Values, Any], Step | None] | None = field(default=None, repr=False)

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 
 from dialer.sandbox import mtt_telecom
 from dialer.sandbox.callbacks import Callbacks, Receiver
+from dialer.sandbox.cpaas import Cpaas
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.mitto import Mitto
 from dialer.sandbox.mitto_flash import MittoFlash
@@ -102,6 +103,7 @@ def make_app(
 
     return Starlette(
         routes=[
+            Mount("/cpaas", routes=Cpaas(call_log, callbacks, access_key).routes()),
             Mount("/mitto", routes=Mitto(call_log, callbacks, access_key).routes()),
             Mount("/mitto-flash", routes=MittoFlash(call_log, callbacks, access_key).routes()),
             *mtt_telecom.routes(call_log, callbacks, access_key),

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from dialer.lifecycle import ATTEMPT_TRANSITIONS, AttemptState
 from dialer.store import bulk, tables
-from dialer.store.tables import AnyRow, Move, Rows, attempt, in_many, in_states, many
+from dialer.store.tables import AnyRow, Move, Rows, attempt, in_many, in_states, many, provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,21 @@ def lock_overdue(connection: Connection, now: datetime, limit: int) -> Rows:
 
 
 def lock_unsettled(connection: Connection, now: datetime, limit: int) -> Rows:
-    """Attempts that a provider has, or may have, and whose final event did not come in time."""
+    """Attempts that a provider has, or may have, and whose final event did not come in time; with their provider's
+    `kind` and `held_until`."""
     return connection.execute(
-        sa.select(attempt)
+        sa.select(attempt, provider.c.kind, provider.c.held_until)
+        .outerjoin(provider, provider.c.id == attempt.c.provider_id)
         .where(attempt.c.settle_at.is_not(None), attempt.c.settle_at < now)
         .order_by(attempt.c.settle_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=attempt, skip_locked=True)
     ).all()
+
+
+def unsettled(connection: Connection, ids: Sequence[str]) -> Rows:
+    """Those of these attempts that a provider has, or may have, and whose end nobody has told."""
+    return [row for row in tables.with_ids(connection, attempt, ids).values() if row.settle_at is not None]
 
 
 def dials_since(

@@ -61,7 +61,7 @@ _TO_DIAL = {
     ),
     message: (
         "call_id", "capability", "caller_id", "text", "code", "connect_to", "record", "repeat_count",
-        "language_code", "voice", "volume", "rate", "pitch",
+        "language_code", "voice", "volume", "rate", "pitch", "tts_engine_type",
     ),
 }  # fmt: skip
 _NAMES = tuple(_TO_DIAL.values())

@@ -73,6 +73,12 @@ class Bell:
     def run_import(self, import_id: str) -> None:
         raise AssertionError(import_id)
 
+    def look_up(self, attempt_ids: Sequence[str]) -> None:
+        raise AssertionError(attempt_ids)
+
+    def read_cdrs(self, provider_id: str) -> None:
+        raise AssertionError(provider_id)
+
 
 class Running:
     """Starts all of it at once; `with` stops it, and says what broke meanwhile."""

@@ -428,6 +428,30 @@ def test_a_person_manages_the_media_library(tmp_path: Path) -> None:
     assert answered("balance", "--timeout", "5")["balance"] == "100.0"
 
 
+@pytest.mark.usefixtures("home")
+def test_what_has_a_telephone_ring_is_done_only_when_that_is_meant(serve: Serve) -> None:
+    url = f"{serve(make_app())}/cpaas"
+    added = dialer(
+        "provider",
+        "add",
+        "north",
+        "--kind=cpaas",
+        f"--base-url={url}",
+        "--set=account=AC1",
+        f"--set=auth={KEY}",
+    )
+    assert added.exit_code == 0, added.output
+    asked = [
+        "callback_create", "agent_number=919979271200", "caller_id=15168148111", "destination_number=918000681234",
+        "time_zone=Asia/Kolkata", "scheduled_at=2023-08-15 12:55:00",
+    ]  # fmt: skip
+    assert "add --ring if that is meant" in refused("north", *asked)
+    created = answered(*asked, "--ring")
+    deleted = answered("callback_delete", f"request_id={created['request_id']}")
+    assert deleted == {"message": "callback request deleted successfully", **created}
+    assert "no such callback request_id" in refused("north", "callback_delete", "request_id=x")
+
+
 @pytest.mark.usefixtures("north")
 def test_the_methods_are_listed_with_their_parameters() -> None:
     listed = dialer("provider", "call", "north").stdout.splitlines()

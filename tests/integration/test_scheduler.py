@@ -30,6 +30,8 @@ class Bell:
         self.calls: list[str] = []
         self.events = 0
         self.imports: list[str] = []
+        self.lookups: list[str] = []
+        self.cdrs: list[str] = []
 
     def place_calls(self, ids: Sequence[str]) -> None:
         self.calls.extend(ids)
@@ -39,6 +41,12 @@ class Bell:
 
     def run_import(self, import_id: str) -> None:
         self.imports.append(import_id)
+
+    def look_up(self, attempt_ids: Sequence[str]) -> None:
+        self.lookups.extend(attempt_ids)
+
+    def read_cdrs(self, provider_id: str) -> None:
+        self.cdrs.append(provider_id)
 
 
 @pytest.fixture
@@ -127,6 +135,20 @@ def test_upkeep_gives_up_lost_workers_and_settles_what_nobody_speaks_of(
     assert world.attempt(lost).state == world.attempt(silent).state == "UNKNOWN"
     assert world.states(campaign) == {"IN_PROGRESS": 1, "UNKNOWN": 1}
     world.check()
+
+
+def test_upkeep_has_providers_asked_that_can_be_and_their_cdrs_read(
+    world: World, bell: Bell, scheduler: Scheduler
+) -> None:
+    world.campaign(world.contact_list(people(1)))
+    (attempt_id,) = world.dial(world.release())
+    world.set_provider(kind="cpaas")
+    with writing(world.engine) as connection:
+        connection.execute(t.attempt.update().values(settle_at=world.clock.now - timedelta(seconds=1)))
+    for _ in range(2):
+        scheduler.upkeep()
+        assert (bell.lookups, bell.cdrs) == ([attempt_id], [world.provider_id]), "once each"
+    assert world.attempt(attempt_id).state == "PLACED"
 
 
 def test_one_kind_of_upkeep_that_fails_keeps_no_other_from_its_turn(

@@ -41,7 +41,7 @@ from dialer.secrets import SecretBox
 from dialer.store import announce_templates, campaigns, contacts, dnd, events, singles
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
-from workers import reconcile, replies, results
+from workers import cdrs, lookups, reconcile, replies, results
 from workers.claim import AdapterCache, Claim, claim
 
 #: A Tuesday in winter, mid-day in Europe and India.
@@ -91,6 +91,7 @@ class World:
     global_dnd: str = ""
     provider_id: str = ""
     told: int = 0
+    to_look_up: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.redis = Redis.from_url(self.redis_url)
@@ -320,7 +321,15 @@ class World:
         return reconcile.reap(self.engine, self.clock)
 
     def settle(self) -> int:
-        return reconcile.settle(self.engine, self.clock)
+        """Settle what is due; what is to be looked up instead is in `to_look_up` then."""
+        self.to_look_up = []
+        return reconcile.settle(self.engine, self.clock, look_up=self.to_look_up.extend)
+
+    def look_up(self, attempt_ids: Sequence[str]) -> int:
+        return lookups.look_up_attempts(self.engine, self.limiter, self.adapters, attempt_ids, self.clock)
+
+    def read_cdrs(self) -> bool:
+        return cdrs.read_cdrs(self.engine, self.limiter, self.adapters, self.provider_id, self.clock)
 
     def pause(self, campaign_id: str) -> None:
         with writing(self.engine) as connection:

@@ -37,6 +37,29 @@ Sample = Callable[[Method], dict[str, Value]]
 #: Every section of a provider's document that describes a request, and the methods that make it; none where it
 #: rings somebody, which is `submit`'s alone.
 DOCUMENTED: dict[str, dict[str, set[str]]] = {
+    "cpaas": {
+        "Click To Call": set(),
+        "Create Callback Request": {"callback_create"},
+        "Update Callback Request": {"callback_update"},
+        "Delete Callback Request": {"callback_delete"},
+        "One Time Password": set(),
+        "Create Campaign List": {"create_campaign_list"},
+        "Add Contacts to List": set(),  # for campaigns of the provider's own
+        "Import Contacts via CSV File": {"import_broadcast_contacts_csv"},
+        "Create Campaign DND List": {"create_campaign_dnd_list"},
+        "Add DND Contacts To List": set(),
+        "Add DND Contacts to List via CSV File": {"import_dnd_contacts_csv"},
+        "Create Campaign": set(),
+        "Stop Campaign": {"stop_campaign"},
+        "Get Campaign Details": {"get_campaign_details"},
+        "Get CDR By Date": {"get_cdr_by_date"},
+        "Get CDR By Request ID": {"get_cdr_by_request_id"},
+        "Get CDR By Campaign ID": {"get_cdr_by_campaign_id"},
+        "Get CDR Statistics": {"get_cdr_statistics"},
+        "Get Live Calls Statistics": {"get_live_call_statistics"},
+        "Get Campaign CDR Statistics": {"get_campaign_cdr_statistics"},
+        "Modify Live Call": {"transfer_call", "attend_transfer", "hang_up_call", "record_call"},
+    },
     "mitto": {
         "Getting a list of all objects": {"media_list"},
         "Getting a specific object": {"media_folder", "media_file"},

@@ -1,0 +1,268 @@
+"""What the CPaaS API documents beside calls: callbacks, live calls, CDRs and statistics (`cpaas-campaign-api.md`).
+
+Results are in the reference's own words. "Click To Call" and "One Time Password" are no methods: they ring somebody at
+once, which is `submit`'s. A callback rings somebody later, and a transferred call somebody else, so whoever asks for
+one says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dialer.providers.contract import ProviderError, ProviderRequest, Reply
+from dialer.providers.methods import Method, Parameter, Values, methods
+
+BLIND, ATTENDED, HANGUP, RECORD = "0", "1", "2", "3"  # "Modify Live Call", `modify_type`
+
+
+def authorization(settings: Mapping[str, str]) -> dict[str, str]:
+    """ "Header": the keys of every request."""
+    return {"account": settings["account"].strip(), "auth": settings["auth"].strip()}
+
+
+def envelope(reply: Reply) -> dict[str, Any]:
+    """What stands within `{"response": {…}}`, empty when there is no such thing."""
+    answer = (reply.json_object() or {}).get("response")
+    return answer if isinstance(answer, dict) else {}
+
+
+def succeeded(answer: Mapping[str, Any]) -> bool | None:
+    """`success` of an envelope; None when it is neither true nor false."""
+    word = answer.get("success")
+    if isinstance(word, bool):
+        return word
+    return {"true": True, "false": False}.get(word.strip().lower()) if isinstance(word, str) else None
+
+
+def read(reply: Reply) -> dict[str, Any]:
+    """The envelope's content without `success`. Raises ProviderError."""
+    answer = envelope(reply)
+    success = succeeded(answer)
+    if success and reply.status < 300:
+        return {name: value for name, value in answer.items() if name != "success"}
+    if success is False:
+        message = answer.get("message")
+        told = f" and said: {message}" if isinstance(message, str) and message else ""
+        raise ProviderError(f"The provider refused it with HTTP {reply.status}{told}".rstrip(".") + ".")
+    raise ProviderError(f"The provider answered with HTTP {reply.status} and nothing that it documents.")
+
+
+def _sending(http: str, path: str, **fixed: str) -> Any:
+    """Builds a request whose body holds what was given, in the reference's words, and what is `fixed`."""
+
+    def build(adapter: Any, values: Values) -> ProviderRequest:
+        body = {name: _written(value) for name, value in values.items()} | fixed
+        return ProviderRequest(http, path, headers=authorization(adapter.settings), json=body or None)
+
+    return build
+
+
+def _written(value: Any) -> str:
+    """Everything is a string there; what is on or off is said so."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+_CALLBACK = (
+    Parameter("agent_number", "the agent's number, dialled first", needed=True),
+    Parameter("caller_id", "the number that both see", needed=True),
+    Parameter("destination_number", "whom the agent is connected with", needed=True),
+    Parameter("recording_option", "whether the call is recorded", bool),
+)
+_CALLBACK_ID = Parameter("request_id", "the callback's request_id", needed=True)
+_AT = "`YYYY-mm-dd hh:mm:ss`"
+_CHANNEL = Parameter("channel", "the channel, such as PJSIP/101-0000023c", needed=True)
+_CAMPAIGN = Parameter("campaign_id", "the campaign's id", needed=True)
+
+METHODS = methods(
+    Method(
+        "callback_create",
+        "Create Callback Request",
+        "asks for a call between agent and customer at a chosen time",
+        _sending("POST", "callback"),
+        read,
+        (
+            *_CALLBACK,
+            Parameter("time_zone", "the zone of scheduled_at, such as Asia/Kolkata", needed=True),
+            Parameter("scheduled_at", f"when, as {_AT}", needed=True),
+        ),
+        changes=True,
+        rings=True,
+    ),
+    Method(
+        "callback_update",
+        "Update Callback Request",
+        "changes a callback that is still to come",
+        _sending("PATCH", "callback"),
+        read,
+        (_CALLBACK_ID, *_CALLBACK, Parameter("scheduled_at", f"when, as {_AT}", needed=True)),
+        changes=True,
+        rings=True,
+    ),
+    Method(
+        "callback_delete",
+        "Delete Callback Request",
+        "takes a callback back",
+        _sending("DELETE", "callback"),
+        read,
+        (_CALLBACK_ID,),
+        changes=True,
+    ),
+    Method(
+        "transfer_call",
+        "Modify Live Call",
+        "hands a live call on to somebody and leaves it",
+        _sending("POST", "modify_call", modify_type=BLIND),
+        read,
+        (
+            _CHANNEL,
+            Parameter("transfer_to", "an agent's extension, or a number with its country code", needed=True),
+        ),
+        changes=True,
+        rings=True,
+    ),
+    Method(
+        "attend_transfer",
+        "Modify Live Call",
+        "hands a live call on to somebody who is spoken with first",
+        _sending("POST", "modify_call", modify_type=ATTENDED),
+        read,
+        (
+            Parameter("channel", "the customer's channel, such as PJSIP/trunk-0000023d", needed=True),
+            Parameter("transfer_to", "an agent's extension, or a number with its country code", needed=True),
+        ),
+        changes=True,
+        rings=True,
+    ),
+    Method(
+        "hang_up_call",
+        "Modify Live Call",
+        "ends a live call",
+        _sending("POST", "modify_call", modify_type=HANGUP),
+        read,
+        (_CHANNEL,),
+        changes=True,
+    ),
+    Method(
+        "record_call",
+        "Modify Live Call",
+        "begins to record a live call",
+        _sending("POST", "modify_call", modify_type=RECORD),
+        read,
+        (_CHANNEL,),
+        changes=True,
+    ),
+    Method(
+        "get_cdr_by_date",
+        "Get CDR By Date",
+        "tells the CDRs of some days",
+        _sending("POST", "get_cdr_by_date"),
+        read,
+        (
+            Parameter("start_call_date", "the first day, as YYYY-mm-dd", needed=True),
+            Parameter("end_call_date", "the last day, as YYYY-mm-dd", needed=True),
+            Parameter("record_count", "how many CDRs, 1000 unless given", int),
+            Parameter("offset", "how many of them to skip", int),
+        ),
+        longest=16 << 20,
+    ),
+    Method(
+        "get_cdr_by_request_id",
+        "Get CDR By Request ID",
+        "tells the CDRs of a call",
+        _sending("POST", "get_cdr_by_request_id"),
+        read,
+        (Parameter("request_id", "the call's request_id", needed=True),),
+    ),
+    Method(
+        "get_cdr_by_campaign_id",
+        "Get CDR By Campaign ID",
+        "tells the CDRs of a campaign",
+        _sending("POST", "get_cdr_by_campaign_id"),
+        read,
+        (_CAMPAIGN,),
+        longest=64 << 20,
+    ),
+    Method(
+        "get_cdr_statistics",
+        "Get CDR Statistics",
+        "counts the account's calls by how they ended",
+        _sending("GET", "get_cdr_statistics"),
+        read,
+    ),
+    Method(
+        "get_live_call_statistics",
+        "Get Live Calls Statistics",
+        "counts the account's calls that are going on",
+        _sending("GET", "get_live_call_statistics"),
+        read,
+    ),
+    Method(
+        "get_campaign_cdr_statistics",
+        "Get Campaign CDR Statistics",
+        "counts a campaign's calls by how they ended",
+        _sending("POST", "get_campaign_cdr_statistics"),
+        read,
+        (_CAMPAIGN,),
+    ),
+    Method(
+        "get_campaign_details",
+        "Get Campaign Details",
+        "lists the account's campaigns",
+        _sending("GET", "get_campaign_details"),
+        read,
+    ),
+    Method(
+        "stop_campaign",
+        "Stop Campaign",
+        "stops a campaign",
+        _sending("POST", "stop_campaign"),
+        read,
+        (_CAMPAIGN,),
+        changes=True,
+    ),
+    Method(
+        "create_campaign_list",
+        "Create Campaign List",
+        "creates a list of contacts",
+        _sending("POST", "create_campaign_list"),
+        read,
+        (Parameter("list_name", "the list's name", needed=True),),
+        changes=True,
+    ),
+    Method(
+        "import_broadcast_contacts_csv",
+        "Import Contacts via CSV File",
+        "reads an uploaded CSV file of contacts into a list",
+        _sending("POST", "import_broadcast_contacts_csv"),
+        read,
+        (
+            Parameter("list_id", "the list's id", needed=True),
+            Parameter("csv_name", "the uploaded file's name", needed=True),
+        ),
+        changes=True,
+    ),
+    Method(
+        "create_campaign_dnd_list",
+        "Create Campaign DND List",
+        "creates a DND list",
+        _sending("POST", "create_campaign_dnd_list"),
+        read,
+        (Parameter("dnd_list_name", "the DND list's name", needed=True),),
+        changes=True,
+    ),
+    Method(
+        "import_dnd_contacts_csv",
+        "Add DND Contacts to List via CSV File",
+        "reads an uploaded CSV file of numbers into a DND list",
+        _sending("POST", "import_dnd_contacts_csv"),
+        read,
+        (
+            Parameter("dnd_list_id", "the DND list's id", needed=True),
+            Parameter("dnd_csv_name", "the uploaded file's name", needed=True),
+        ),
+        changes=True,
+    ),
+)
