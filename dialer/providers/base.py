@@ -76,6 +76,7 @@ class Adapter(ABC):
         timedelta
     ]  # an attempt without a final event after this is looked up or settled
     look_up_after: ClassVar[timedelta | None] = None  # … and before, where no event tells the end
+    calls_back: ClassVar[bool] = True  # whether events tell of its calls
     cdrs_every: ClassVar[timedelta] = timedelta(minutes=10)  # how often its CDRs are read, where it keeps any
     methods: ClassVar[Mapping[str, Method]] = {}  # what it documents beside calls
     black_list: ClassVar[BlackList | None] = None  # which of them keep one

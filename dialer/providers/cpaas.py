@@ -84,6 +84,7 @@ class CpaasAdapter(Adapter):
     }
     capabilities = frozenset({Capability.VOICE_OTP, Capability.CLICK_TO_CALL, Capability.RECORDING})
     final_event_within = timedelta(minutes=15)
+    calls_back = False
     look_up_after = timedelta(seconds=10)
     cdrs_every = timedelta(minutes=5)
     methods = METHODS

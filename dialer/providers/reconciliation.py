@@ -19,7 +19,7 @@ def markdown() -> str:
         told = [
             word
             for word, holds in (
-                ("events", adapter.look_up_after is None),
+                ("events", adapter.calls_back),
                 ("look-ups", how_long.can_ask),
                 ("CDRs", adapter.keeps_cdrs()),
             )

@@ -66,16 +66,12 @@ class Provider:
     def dial(self, end: str = "50") -> str:
         """Dial a number that ends so for a one-time password; the attempt."""
         world = self.world
-        world.set_provider(kind="mitto")
-        call_id = world.otp(f"+9199792712{end}")
-        world.set_provider(kind="cpaas")
-        (placement,) = world.claim([call_id]).placements
-        submission = replace(placement.submission, code="1987")
+        (placement,) = world.claim([world.otp(f"+9199792712{end}")]).placements
 
         async def send() -> Any:
             client = make_client(1)
             try:
-                return await submit(client, placement.adapter, submission, timeout=5)
+                return await submit(client, placement.adapter, placement.submission, timeout=5)
             finally:
                 await client.aclose()
 
@@ -83,7 +79,7 @@ class Provider:
         with writing(world.engine) as connection:
             replies.write(connection, [result], world.clock.now)
         self.asked.clear()
-        return submission.attempt_id
+        return placement.submission.attempt_id
 
 
 @pytest.fixture
@@ -199,10 +195,7 @@ def test_what_the_provider_never_tells_ends_unknown_after_the_stated_time(
 def test_nothing_is_asked_before_its_time_nor_of_one_that_is_being_submitted(
     world: World, provider: Provider
 ) -> None:
-    world.set_provider(kind="mitto")
-    call_id = world.otp("+919979271250")
-    world.set_provider(kind="cpaas")
-    (placement,) = world.claim([call_id]).placements
+    (placement,) = world.claim([world.otp("+919979271250")]).placements
     world.clock.forward(FIRST)
     assert (world.settle(), world.to_look_up) == (0, [])
     world.clock.forward(0.001)
