@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -18,11 +19,12 @@ from dialer import http
 from dialer.db import AWAY, reading, utc_now, writing
 from dialer.lifecycle import Disposition
 from dialer.logs import get_logger
+from dialer.models.event import EventState
 from dialer.pace.limiter import Limiter, Pace, Stage
 from dialer.providers.base import Adapter, look_up
-from dialer.providers.contract import Asked, Fact, ProviderError, TooManyRequestsError
+from dialer.providers.contract import Asked, Fact, ProviderError, RawEvent, Reply, TooManyRequestsError
 from dialer.secrets import SecretError
-from dialer.store import attempts, providers
+from dialer.store import attempts, events, providers
 from dialer.store.tables import AnyRow
 from workers.claim import AdapterCache
 from workers.reconcile import end_unknown
@@ -38,6 +40,8 @@ AT_ONCE = 8
 STINT = 25.0
 #: Look-ups per minute at a provider: half of its pace of calls, between these.
 FEWEST, MOST = 12, 300
+#: The method of an event that is the reply to a look-up.
+LOOK_UP = "LOOK-UP"
 #: Seconds that a provider is left alone after a 429 that does not say for how long.
 REST = 30.0
 
@@ -115,8 +119,9 @@ class _Asking:
     provider: AnyRow
     adapter: Adapter
     asked: list[Asked]
-    #: By attempt: what it said, or None where it cannot be asked.
-    answers: dict[str, list[Fact] | None] | None = None
+    #: By attempt: what it said, or None where it cannot be asked; and its replies as they came.
+    answers: dict[str, list[Fact] | None] = field(default_factory=dict)
+    replies: dict[str, Reply] = field(default_factory=dict)
     held_for: float | None = None
 
 
@@ -150,7 +155,6 @@ async def _ask_all(asking: Sequence[_Asking]) -> None:
     try:
         async with asyncio.timeout(STINT), asyncio.TaskGroup() as group:
             for one in asking:
-                one.answers = {}
                 for asked in one.asked:
                     group.create_task(_ask(client, places, one, asked))
     except TimeoutError:
@@ -164,19 +168,19 @@ async def _ask(client: http.Client, places: asyncio.Semaphore, one: _Asking, ask
         if one.held_for is not None:
             return
         try:
-            facts = await look_up(client, one.adapter, asked, timeout=TIMEOUT)
+            hear = partial(one.replies.__setitem__, asked.attempt_id)
+            facts = await look_up(client, one.adapter, asked, timeout=TIMEOUT, hear=hear)
         except TooManyRequestsError as error:
             one.held_for = max(one.held_for or 0.0, error.retry_after or REST)
         except ProviderError as error:
             log.warning("attempt not looked up", attempt_id=asked.attempt_id, error=str(error))
         else:
-            assert one.answers is not None  # noqa: S101 - `_ask_all` has made it
             one.answers[asked.attempt_id] = facts
 
 
 def _write(engine: Engine, adapters: AdapterCache, one: _Asking, clock: Clock) -> None:
     """Together, and if that fails one by one, so that an odd one does not hold up the others."""
-    answers = {key: facts for key, facts in (one.answers or {}).items() if facts is None or facts}
+    answers = {key: facts for key, facts in one.answers.items() if facts is None or facts}
     if not answers:
         return
     try:
@@ -207,9 +211,7 @@ def _write_some(
         now = clock(connection)
         locked = attempts.lock(connection, sorted(answers))
         told = _recognized(connection, one, locked, {key: facts for key, facts in answers.items() if facts})
-        for fact in (fact for facts in told.values() for fact in facts):
-            if fact.disposition is Disposition.UNKNOWN:
-                log.warning("provider's word not in the table", attempt_id=fact.attempt_id)
+        _keep_raw(connection, one, told, now)
         if _keep_references(connection, locked, told):
             locked = attempts.lock(connection, sorted(answers))
         apply(connection, [locked[key] for key in sorted(told)], told, now)
@@ -250,6 +252,36 @@ def _recognized(
                 continue
             found.setdefault(attempt_id, []).append(replace(fact, attempt_id=attempt_id))
     return found
+
+
+def _keep_raw(
+    connection: Connection, one: _Asking, told: Mapping[str, Sequence[Fact]], now: datetime
+) -> None:
+    """Keep the replies that say of an end what is in no table, for people to read."""
+    rows = []
+    for attempt_id, facts in told.items():
+        if all(fact.disposition is not Disposition.UNKNOWN for fact in facts):
+            continue
+        log.warning("provider's word not in the table", attempt_id=attempt_id)
+        reply = one.replies[attempt_id]
+        kind = reply.headers.get("content-type", "")
+        raw = RawEvent(LOOK_UP, attempt_id, "", kind, reply.body, None, now)
+        rows.append(
+            {
+                "provider_id": one.provider.id,
+                "dedupe_key": one.adapter.dedupe_key(raw),
+                "state": EventState.CONSUMED.value,
+                "method": raw.method,
+                "path": "",
+                "query": "",
+                "content_type": kind,
+                "body": raw.body,
+                "attempt_id": attempt_id,
+                "received_at": now,
+                "error": "",
+            }
+        )
+    events.add(connection, rows)
 
 
 def _keep_references(

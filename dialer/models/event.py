@@ -27,7 +27,7 @@ _may_match = text(f"state = '{EventState.UNMATCHED}' AND reference IS NOT NULL")
 
 
 class Event(SQLModel, table=True):
-    """One callback, as it came."""
+    """One callback, or one reply to a look-up, as it came."""
 
     __tablename__ = "event"
     __table_args__ = (

@@ -315,8 +315,10 @@ async def look_up(
     asked: Asked,
     *,
     timeout: float,  # noqa: ASYNC109 - as of `submit`
+    hear: Callable[[Reply], object] | None = None,
 ) -> list[Fact] | None:
-    """What the provider says about one attempt: nothing when it knows no end yet, None when it cannot be asked.
+    """What the provider says about one attempt: nothing when it knows no end yet, None when it cannot be asked. `hear`
+    is given its reply as it came.
 
     Raises TooManyRequestsError after a 429, and ProviderError, a sentence without numbers or credentials: no answer,
     an error of the provider's, an answer that cannot be read.
@@ -325,6 +327,8 @@ async def look_up(
     if request is None:
         return None
     reply = await _ask(client, adapter, request, timeout)
+    if hear is not None:
+        hear(reply)
     return _understood(adapter, request, reply, "the look-up", lambda: adapter.read_lookup(reply, asked))
 
 

@@ -58,6 +58,7 @@ DIAL_STATUSES: Mapping[str, Disposition] = {
 
 #: CDRs on a page; "Get CDR By Date", `record_count`, 1000 unless given.
 PAGE = 1000
+EARLIEST_ZONE = timedelta(hours=12)  # behind UTC
 #: A reply that was lost took the `request_id` with it: the call is known by its numbers when its CDR says that it began
 #: within this time of the submit, by clocks that differ a little.
 BEGAN_BEFORE, BEGAN_AFTER = timedelta(seconds=30), timedelta(minutes=3)
@@ -145,7 +146,8 @@ class CpaasAdapter(Adapter):
             )
         if success is not False:
             return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} without success in an envelope")
-        message = str(answer.get("message", ""))
+        # JSON can hold halves of surrogate pairs, which no table does.
+        message = str(answer.get("message", "")).encode("utf-8", "replace").decode()
         refusal = Refusal.BAD_REQUEST if reply.status < 400 else refusal_by_status(reply.status)
         if refusal is Refusal.BAD_REQUEST and _DIALLED.search(message):
             refusal = Refusal.BAD_NUMBER
@@ -184,10 +186,10 @@ class CpaasAdapter(Adapter):
         return [fact for cdr in alike for fact in facts_of(cdr)]
 
     def cdr_request(self, since: datetime, until: datetime, page: str | None) -> ProviderRequest | None:
-        """See "Get CDR By Date". Dates are whole days; whether the last one counts, and in which zone, the reference
-        leaves open, so there is a day more on either side."""
+        """See "Get CDR By Date". Dates are whole days. In which zone, and whether the last one counts, the reference
+        leaves open: the first is that of the zone where it is earliest, and there is one more at the end."""
         body = {
-            "start_call_date": (since - timedelta(days=1)).strftime("%Y-%m-%d"),
+            "start_call_date": (since - EARLIEST_ZONE).strftime("%Y-%m-%d"),
             "end_call_date": (until + timedelta(days=1)).strftime("%Y-%m-%d"),
             "record_count": str(PAGE),
             "offset": page or "0",

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from world import World, people, repeating, statements
 
@@ -294,6 +296,22 @@ def test_what_cannot_be_read_leaves_the_attempt_as_it_is(world: World, provider:
     world.check()
 
 
+def test_a_word_that_is_in_no_table_is_kept_as_it_came(world: World, provider: Provider) -> None:
+    attempt_id = provider.dial()
+    reference = world.attempt(attempt_id).provider_reference
+    body = json.dumps(
+        {"response": {"result": [{"request_id": reference, "dial_status": "ABDUCTED"}], "success": "true"}}
+    ).encode()
+    provider.instead = lambda: Response(body, media_type="application/json")
+    world.clock.forward(60)
+    world.look_up([attempt_id])
+    assert world.attempt(attempt_id).disposition == "UNKNOWN"
+    (event,) = world.rows(t.event)
+    assert (event.method, event.state, event.attempt_id) == ("LOOK-UP", "CONSUMED", attempt_id)
+    assert (event.body, event.content_type) == (body, "application/json")
+    world.check()
+
+
 def test_a_provider_whose_credentials_cannot_be_opened_is_not_asked(world: World, provider: Provider) -> None:
     attempt_id = provider.dial()
     world.set_provider(credentials="nonsense")
@@ -367,6 +385,17 @@ def test_cdrs_settle_what_nobody_asked_about_and_are_read_again_without_harm(
     assert world.read_cdrs()
     assert [world.rows(table) for table in (t.attempt, t.call, t.cdr, t.history)] == before
     assert world.rows(t.cdr_poll)[0].read_to == world.clock.now
+
+
+def test_of_whole_days_only_what_is_new_is_taken_in(world: World, provider: Provider) -> None:
+    attempt_id = provider.dial()
+    before = world.attempt(attempt_id)
+    ended = format_datetime(world.clock.now - timedelta(hours=30), usegmt=True)
+    cdr = {"request_id": before.provider_reference, "dial_status": "BUSY", "end": ended}
+    provider.instead = lambda: JSONResponse({"response": {"result": [cdr], "success": "true"}})
+    due(world)
+    assert world.read_cdrs()
+    assert world.attempt(attempt_id) == before
 
 
 def test_a_reading_that_was_broken_off_goes_on_where_it_was(
