@@ -1,4 +1,4 @@
-"""One Dialer places calls through another: our first-generation API is a provider of the kind `cpaas`, over real HTTP."""
+"""One Dialer places calls through another: our first-generation API is a provider of kind `cpaas`, over real HTTP."""
 
 from __future__ import annotations
 

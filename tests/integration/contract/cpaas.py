@@ -1,0 +1,82 @@
+"""The CPaaS API, by `cpaas-campaign-api.md` ("Click To Call", "One Time Password").
+
+Of errors it prints none; what stands here is how our own first-generation API, which follows it, tells them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contract import ANNOUNCEMENT, CODE, OTP, Case, Ordered, Said
+from dialer.providers.contract import Capability, Outcome, Refusal
+
+ACCOUNT, AUTH, TEMPLATE = "account_1", "k3y-of-the-account", "AN2222314c96"
+OTHER_SIDE = "+918000681234"
+THEIRS = "ae63e9576e"
+CONNECTED = replace(ANNOUNCEMENT, text=None, connect_to=OTHER_SIDE)
+HEADERS = {"account": ACCOUNT, "auth": AUTH, "content-type": "application/json"}
+
+
+def connecting(recording_option: str) -> dict[str, str]:
+    return {
+        "agent_number": "79100000000",
+        "caller_id": "79580000001",
+        "destination_number": "918000681234",
+        "recording_option": recording_option,
+    }
+
+
+def refused(status: int, message: str, refusal: Refusal) -> Said:
+    return Said(status, {"response": {"message": message, "success": "false"}}, Outcome.REFUSED, refusal)
+
+
+CASE = Case(
+    kind="cpaas",
+    settings={"account": ACCOUNT, "auth": AUTH, "announce_template_id": TEMPLATE},
+    examples={
+        Capability.VOICE_OTP: Ordered(
+            replace(OTP, voice="Raveena", volume="soft", rate="slow"),
+            "/outbound_call",
+            {
+                "customer_number": "79100000000",
+                "otp": CODE,
+                "announce_template_id": TEMPLATE,
+                "repeat": "1",
+                "caller_id": "79580000001",
+                "voice": "Raveena",
+                "volume": "soft",
+                "rate": "slow",
+                "pitch": "medium",
+                "language_code": "en-US",
+                "tts_engine_type": "standard",
+            },
+            HEADERS,
+        ),
+        Capability.CLICK_TO_CALL: Ordered(CONNECTED, "/click2call", connecting("off"), HEADERS),
+        Capability.RECORDING: Ordered(
+            replace(CONNECTED, record=True), "/click2call", connecting("both"), HEADERS
+        ),
+    },
+    accepted=Said(
+        200, {"response": {"request_id": THEIRS, "success": "true"}}, Outcome.PLACED, reference=THEIRS
+    ),
+    errors={
+        "no number": refused(400, "customer_number: it has too few digits.", Refusal.BAD_NUMBER),
+        "another field": refused(400, "repeat must be a number from 1 to 20.", Refusal.BAD_REQUEST),
+        "wrong credentials": refused(401, "The account and auth headers do not match.", Refusal.PROVIDER),
+        "no such template": refused(404, "This account has no such template.", Refusal.PROVIDER),
+        "nobody there can": refused(409, "No provider is set up.", Refusal.BAD_REQUEST),
+        "an error under 200": refused(200, "it cannot be done", Refusal.BAD_REQUEST),
+    },
+    unclear={
+        "a success without a request_id": (200, {"response": {"success": "true"}}),
+        "an empty request_id": (200, {"response": {"request_id": "", "success": "true"}}),
+        "a request_id without a success": (200, {"response": {"request_id": THEIRS}}),
+        "neither success nor not": (200, {"response": {"request_id": THEIRS, "success": "perhaps"}}),
+        "without its envelope": (200, {"request_id": THEIRS, "success": "true"}),
+    },
+    refused_unsent={
+        "a text without a code": (ANNOUNCEMENT, Refusal.BAD_REQUEST),
+        "no caller id": (replace(OTP, caller_id=""), Refusal.BAD_REQUEST),
+    },
+)
