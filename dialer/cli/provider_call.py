@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dialer.http import Client
     from dialer.providers.base import Adapter
     from dialer.providers.methods import File, Method, Value
+    from dialer.store.tables import AnyRow
 
 
 def call(
@@ -31,7 +32,7 @@ def call(
         typer.Argument(metavar="KEY=VALUE", help="Its parameters; KEY=@FILE where it takes a file."),
     ] = None,
     ring: Annotated[
-        bool, typer.Option("--ring", help="Yes, somebody's telephone may ring for it, DND list or not.")
+        bool, typer.Option("--ring", help="Yes, somebody's telephone may ring for it.")
     ] = False,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait for the answer.")] = 60,
     json: Json = False,
@@ -53,15 +54,29 @@ def call(
     chosen = known.get(method)
     if chosen is not None and chosen.rings and not ring:
         raise CommandError(
-            f"{method} has somebody's telephone ring, and no DND list, calling window or cap holds it back: add --ring "
-            "if that is meant."
+            f"{method} has somebody's telephone ring, and no cap of a campaign holds it back: add --ring if that is meant."
         )
     values = read_values(chosen, parameters or [])
+    if chosen is not None and chosen.rung is not None:
+        _check_rung(row, chosen.rung(chosen.checked(values)))
 
     async def ask(client: Client, adapter: Adapter) -> Any:
         return await call_method(client, adapter, method, values, timeout=timeout)
 
     print_json(ask_provider(row, secret_box(), ask))
+
+
+def _check_rung(row: AnyRow, user: str) -> None:
+    """Raises CommandError when the DND lists or the calling window forbid to ring them."""
+    from datetime import UTC, datetime
+
+    from dialer.calls.by_hand import why_not
+    from dialer.db import reading
+
+    with database() as engine, reading(engine) as connection:
+        reason = why_not(connection, row, user, datetime.now(UTC))
+    if reason is not None:
+        raise CommandError(reason)
 
 
 def read_values(method: Method | None, pairs: Sequence[str]) -> dict[str, Value]:

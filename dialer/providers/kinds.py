@@ -12,6 +12,7 @@ from dialer.providers.contract import ProviderConfig, ProviderSettingError
 #: Where the adapter of each kind lives. Imported when first used.
 KINDS: Mapping[str, str] = {
     "cpaas": "dialer.providers.cpaas:CpaasAdapter",
+    "iotcomms": "dialer.providers.iotcomms:IotcommsAdapter",
     "mitto": "dialer.providers.mitto:MittoAdapter",
     "mitto-flash": "dialer.providers.mitto_flash:MittoFlashAdapter",
     "mtt-callback": "dialer.providers.mtt_callback:MttCallbackAdapter",

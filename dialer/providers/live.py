@@ -54,13 +54,15 @@ class Collect:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Connect with these numbers (E.164), all at once or one after the other, each for `timeout` seconds."""
+    """Connect with these numbers (E.164), all at once or one after the other, each for `timeout` seconds. Who picks up
+    hears `greeting` before they are connected."""
 
     numbers: tuple[str, ...] = field(repr=False)
     one_by_one: bool = True
     timeout: int = 30
     caller_id: str = field(default="", repr=False)
     record: bool = False
+    greeting: tuple[Prompt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

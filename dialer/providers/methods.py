@@ -2,7 +2,8 @@
 
 A `Method` is data and two pure functions; `call_method` (in `base`) sends its request. Whatever places a call of ours
 is no method: that is `submit`'s, behind the DND lists, the calling window and the caps. Some methods have a provider
-ring somebody all the same, later or from within a call that is going on: whoever uses one says that this is meant.
+ring somebody all the same, later or from within a call that is going on: whoever uses one says that this is meant, and
+where it can be told whom it rings, the DND lists and the calling window hold.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class Method:
 
     `build` is given the adapter and checked values: what is not needed and was not given is not among them. `read`
     gives something that can be written as JSON, or raises ProviderError, a sentence without credentials, for every
-    documented error and for anything that it cannot read.
+    documented error and for anything that it cannot read. `rung` gives, of checked values, whom it rings: a number as it
+    is written there, or the name of a device.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Method:
     longest: int | None = None  # bytes of a reply, when it may be longer than other replies
     #: What it asks for after its first answer, from the adapter, the values and what was read; None when that is all.
     then: Callable[[Any, Values, Any], Step | None] | None = field(default=None, repr=False)
+    rung: Callable[[Values], str] | None = field(default=None, repr=False)
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of this name, if there is one."""

@@ -18,6 +18,7 @@ from starlette.routing import Mount, Route
 from dialer.sandbox import mtt_telecom
 from dialer.sandbox.callbacks import Callbacks, Receiver
 from dialer.sandbox.cpaas import Cpaas
+from dialer.sandbox.iotcomms import Iotcomms
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.mitto import Mitto
 from dialer.sandbox.mitto_flash import MittoFlash
@@ -25,7 +26,7 @@ from dialer.sandbox.mtt_sms import MttSms
 from dialer.sandbox.mtt_voice import MttVoice
 from dialer.sandbox.wire import OpenProtocol, Server
 
-PROVIDERS = ("mitto", "mitto-flash", "mtt-callback", "mtt-sms", "mtt-voice")
+PROVIDERS = ("iotcomms", "mitto", "mitto-flash", "mtt-callback", "mtt-sms", "mtt-voice")
 
 
 def make_app(
@@ -101,9 +102,12 @@ def make_app(
                 await delivering
             call_log.close()
 
+    iotcomms = Iotcomms(call_log, callbacks)
     return Starlette(
         routes=[
             Mount("/cpaas", routes=Cpaas(call_log, callbacks, access_key).routes()),
+            Mount("/iotcomms", routes=iotcomms.routes()),
+            Mount("/sandbox/iotcomms", routes=iotcomms.steering()),
             Mount("/mitto", routes=Mitto(call_log, callbacks, access_key).routes()),
             Mount("/mitto-flash", routes=MittoFlash(call_log, callbacks, access_key).routes()),
             *mtt_telecom.routes(call_log, callbacks, access_key),

@@ -7,8 +7,9 @@ import base64
 import heapq
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import httpx
@@ -113,6 +114,34 @@ class Callbacks:
             return None
         return Heard(response.status_code, response.content, time.monotonic() - begun)
 
+    def live(self, call: Coroutine[Any, Any, None]) -> None:
+        """Play a call that asks on its way what to do, by `deliver`; it ends when the sandbox does, if not before."""
+        task = asyncio.get_running_loop().create_task(call)
+        self._deliveries.add(task)
+        task.add_done_callback(self._deliveries.discard)
+
+    async def deliver(
+        self, provider: str, page: str, content: bytes, headers: Mapping[str, str]
+    ) -> bytes | None:
+        """What the receiver answers to a POST of this to `page` below its address; it is asked again as others are,
+        and None when it takes it never. A receiver's login wins over an `Authorization` in `headers`."""
+        for pause in (0.0, *RETRY_DELAYS):
+            await asyncio.sleep(pause)
+            receiver = self.receivers.get(provider)
+            if receiver is None:
+                self.without_receiver += 1
+                return None
+            url, question, query = receiver.url.partition("?")
+            response = await self._exchange(
+                f"{url.rstrip('/')}{page}{question}{query}", {**headers, **receiver.headers()}, content
+            )
+            if response is not None and response.is_success:
+                self.delivered += 1
+                return response.content
+            self.failed_tries += 1
+        self.given_up += 1
+        return None
+
     async def run(self) -> None:
         """Deliver until cancelled."""
         loop = asyncio.get_running_loop()
@@ -163,17 +192,22 @@ class Callbacks:
         url, headers = f"{receiver.url}{callback.page}", receiver.headers()
         if callback.query:
             url = f"{url}{'&' if '?' in url else '?'}{callback.query}"
-        try:
-            if callback.content is None:
-                response = await self._client.get(url, headers=headers)
-            else:
-                headers["Content-Type"] = callback.content_type
-                response = await self._client.post(url, headers=headers, content=callback.content)
-        except UNREACHED:
-            self.failed_tries += 1
-            return False
-        if not response.is_success:
+        if callback.content is not None:
+            headers["Content-Type"] = callback.content_type
+        response = await self._exchange(url, headers, callback.content)
+        if response is None or not response.is_success:
             self.failed_tries += 1
             return False
         self.delivered += 1
         return True
+
+    async def _exchange(
+        self, url: str, headers: Mapping[str, str], content: bytes | None
+    ) -> httpx.Response | None:
+        """What comes back for a GET, or a POST of `content`; None when nothing does."""
+        try:
+            if content is None:
+                return await self._client.get(url, headers=headers)
+            return await self._client.post(url, headers=headers, content=content)
+        except UNREACHED:
+            return None

@@ -54,6 +54,17 @@ def globally_listed(connection: Connection, account_id: str, numbers: Sequence[s
     return bulk.matching(connection, dnd_number, "e164", numbers, dnd_list_id=held.id)
 
 
+def is_listed_anywhere(connection: Connection, account_id: str | None, e164: str) -> bool:
+    """Whether a number stands on any list of the account, or of any account at all."""
+    found = sa.select(sa.literal(1)).select_from(
+        dnd_number.join(dnd_list, dnd_list.c.id == dnd_number.c.dnd_list_id)
+    )
+    found = found.where(dnd_number.c.e164 == e164)
+    if account_id is not None:
+        found = found.where(dnd_list.c.account_id == account_id)
+    return connection.execute(found.limit(1)).first() is not None
+
+
 def add_list(
     connection: Connection, account_id: str, name: str, now: datetime, *, is_global: bool = False
 ) -> str:

@@ -29,7 +29,7 @@ from dialer.sandbox import make_app
 from dialer.settings import get_settings
 
 #: Settings that must be something of their own kind.
-SETTINGS = {"mtt-sms": {"sender": "79587625004"}}
+SETTINGS = {"iotcomms": {"token": KEY}, "mtt-sms": {"sender": "79587625004"}}
 Serve = Callable[[Any], str]
 Sample = Callable[[Method], dict[str, Value]]
 

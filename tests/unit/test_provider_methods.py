@@ -59,6 +59,27 @@ DOCUMENTED: dict[str, dict[str, set[str]]] = {
         "Get Live Calls Statistics": {"get_live_call_statistics"},
         "Get Campaign CDR Statistics": {"get_campaign_cdr_statistics"},
         "Modify Live Call": {"transfer_call", "attend_transfer", "hang_up_call", "record_call"},
+    "iotcomms": {
+        **{
+            f"/{{domain}}/{name}": {name}
+            for name in (
+                *(
+                    "answerremotecall",
+                    "answerremotecalljwt",
+                    "hangupcall",
+                    "hangupcalljwt",
+                    "hangupparticipant",
+                ),
+                *("hangupremoteparticipant", "interruptivrcommand", "placeremotecall", "placeremotecalljwt"),
+                *("sendremotecallringback", "sendremotecallringbackjwt", "splitconnection", "startrecording"),
+                "stoprecording",
+            )
+        },
+        "/{domain}/placeivrcall": set(),
+        "/{domain}/promptfile": {"promptfile_list"},
+        "/{domain}/promptfile/{filename}": {"promptfile_put", "promptfile_delete"},
+        "/{domain}/promptfile/{filename}/move": {"promptfile_move"},
+        "/{domain}/promptfile/{filename}/url": {"promptfile_url"},
     },
     "mitto": {
         "Getting a list of all objects": {"media_list"},

@@ -1,0 +1,46 @@
+"""Ringing somebody by hand, past the engine: whether the DND lists and the calling window allow it.
+
+A few methods of providers ring somebody, and some of them tell whom (`Method.rung`). Whoever uses one has asked for that; the lists are looked at
+all the same.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, is_open, known_zone
+from dialer.numbers import NumberError, to_e164, zone_of
+from dialer.store import accounts, dnd
+from dialer.store.tables import AnyRow
+
+#: A user with fewer digits than this is the name of a device, and stands on no list.
+SHORTEST_NUMBER = 5
+
+
+def why_not(connection: Connection, provider: AnyRow, user: str, now: datetime) -> str | None:
+    """Why this user of an address may not be rung through a provider `now` (aware); None when they may. The sentence
+    does not hold the number.
+
+    A provider of an account honours all lists and the window of the account, one that accounts share the lists of all
+    of them and the usual window.
+    """
+    if sum(c.isdigit() for c in user) < SHORTEST_NUMBER:
+        return None
+    try:
+        e164 = to_e164(user, None)
+    except NumberError:
+        return "It cannot be read as a number, and so not be looked for on the DND lists: write + and the country code."
+    if dnd.is_listed_anywhere(connection, provider.account_id, e164):
+        return "The number stands on a DND list, and is not rung."
+    account = accounts.with_id(connection, provider.account_id) if provider.account_id else None
+    given = account.calling_window if account is not None else None
+    window = CallingWindow.parse(given) if given else DEFAULT_WINDOW
+    zone = known_zone(zone_of(e164) or (account.time_zone if account is not None else "UTC")) or ZoneInfo(
+        "UTC"
+    )
+    if not is_open(window, zone, now):
+        return f"It is {now.astimezone(zone):%H:%M} there ({zone.key}), outside the calling window."
+    return None

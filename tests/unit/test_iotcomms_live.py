@@ -1,0 +1,384 @@
+"""iotcomms asks and is answered: questions, answers, and what travels with a call, by its document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialer.calls.flow import Prompt
+from dialer.providers.contract import EventError, RawEvent
+from dialer.providers.iotcomms import IotcommsAdapter
+from dialer.providers.iotcomms_live import (
+    DEFAULT_VOICE,
+    VOICE_BY_LANGUAGE,
+    Reference,
+    as_number,
+    phrase,
+    read_reference,
+    recording_name,
+)
+from dialer.providers.live import Answer, Asks, Collect, Connect, Question
+
+NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
+OPEN = {"sip_host": "sip.example.com", "sip_from": "+4685000222"}
+HELLO, SONG = Prompt(text="Hello"), Prompt(media="song.mp3")
+ANNA, BO = "+46701112233", "+46709998877"
+#: "/getIvrCommand" and "/callEvent", as in the document's samples.
+COMMAND: Mapping[str, Any] = {"sessionId": "S1", "sessionReferenceId": {"attempt": "AT1"}, "replyId": "R1"}
+EVENT: Mapping[str, Any] = {
+    "sessionId": "S1",
+    "sessionReferenceId": {"attempt": "AT1"},
+    "event": "calledPartyDrop",
+}
+
+
+def heard(name: str, body: object, path: str = "") -> RawEvent:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return RawEvent("POST", f"{path}{name}", "", "application/json", content, None, NOW)
+
+
+def asked(name: str, body: object) -> Question:
+    question = IotcommsAdapter.read_question(heard(name, body))
+    assert question is not None
+    return question
+
+
+def answered(question: Question, answer: Answer, **settings: str) -> dict[str, Any]:
+    response = IotcommsAdapter.write_answer(question, answer, {**OPEN, **settings})
+    assert (response.status, response.content_type) == (200, "application/json")
+    body = json.loads(response.body)
+    assert isinstance(body, dict)
+    return body
+
+
+# --- questions -----------------------------------------------------------------------------------------------
+
+
+def test_who_is_on_the_line_asks_for_a_command() -> None:
+    question = asked("getIvrCommand", COMMAND)
+    assert (question.asks, question.session, question.attempt_id) == (Asks.COMMAND, "S1", "AT1")
+    assert (question.keys, question.state, question.settled) == ("", {}, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "keys"),
+    [
+        ({"dtmfParams": {"dtmfMatch": "12", "reason": "terminationKey", "matchedTerminationKey": "#"}}, "12"),
+        ({"dtmfBuffer": "123", "dtmfParams": {"dtmfMatch": "1", "reason": "maxDigits"}}, "1"),
+        ({"dtmfBuffer": "7"}, "7"),
+        ({"dtmfBuffer": "*"}, "*"),
+        ({"dtmfParams": {"dtmfMatch": "", "reason": "terminationKey", "matchedTerminationKey": "#"}}, "#"),
+        ({"dtmfParams": {"reason": "firstTimeout"}, "dtmfBuffer": None}, ""),
+        ({"dtmfParams": "1", "dtmfBuffer": 7}, ""),
+        ({"dtmfBuffer": "5f4dcc3b5aa765d61d8327deb882cf99"}, ""),
+    ],
+)
+def test_keys_are_those_that_matched_else_those_in_the_buffer(fields: dict[str, Any], keys: str) -> None:
+    assert asked("getIvrCommand", {**COMMAND, **fields}).keys == keys
+
+
+def test_a_caller_asks_with_both_numbers() -> None:
+    body = {"sessionId": "S2", "callingParty": "46701112233", "calledParty": "+46850001111", "fromUser": "x"}
+    question = asked("newCall", body)
+    assert (question.asks, question.session, question.attempt_id) == (Asks.INBOUND, "S2", "")
+    assert (question.caller, question.called) == (ANNA, "+46850001111")
+
+
+@pytest.mark.parametrize(
+    ("user", "number"),
+    [
+        ("46701112233", ANNA),
+        (ANNA, ANNA),
+        ("anonymous", "anonymous"),
+        ("0701112233", "0701112233"),
+        ("112", "112"),
+    ],
+)
+def test_what_is_no_number_stays_as_it_was_told(user: str, number: str) -> None:
+    assert as_number(user) == number
+
+
+@pytest.mark.parametrize(
+    "name", ["callNotify", "callAnswered", "sessionCompleted", "recordingReady", "getCallIdentifier"]
+)
+def test_what_only_tells_asks_nothing(name: str) -> None:
+    assert IotcommsAdapter.read_question(heard(name, EVENT)) is None
+    assert IotcommsAdapter.read_question(heard("alarms", {"type": "callError"})) is None
+
+
+def test_the_address_may_have_folders_of_its_own() -> None:
+    assert IotcommsAdapter.read_question(heard("getIvrCommand", COMMAND, "a/b/")) is not None
+    with pytest.raises(EventError, match="name"):
+        IotcommsAdapter.read_question(heard("getSupper", COMMAND))
+    with pytest.raises(EventError, match="no JSON"):
+        IotcommsAdapter.read_question(heard("getIvrCommand", b"sessionId=S1"))
+
+
+# --- what travels with a call --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        Reference("AT1"),
+        Reference("AT1", answered=True, state={"menu": "main", "tries": 1}),
+        Reference("AT1", connected=True, then=Answer(connect=Connect((BO,), timeout=20, record=True))),
+        Reference(answered=True, then=Answer((HELLO, SONG), Collect(3, 7), language="sv-SE", voice="Astrid")),
+        Reference(
+            then=Answer(connect=Connect((ANNA, BO), caller_id=ANNA, greeting=(HELLO,)), state={"a": 1})
+        ),
+    ],
+)
+def test_a_reference_comes_back_as_it_was_sent_as_an_object_or_as_its_text(reference: Reference) -> None:
+    told = json.loads(json.dumps(reference.to_json()))
+    assert read_reference(told) == reference
+    assert read_reference(json.dumps(told)) == reference
+
+
+def test_a_text_alone_is_the_attempt_and_nothing_is_a_call_that_came_in() -> None:
+    assert read_reference("AT1") == Reference("AT1")
+    assert (
+        read_reference(None)
+        == read_reference({})
+        == read_reference("")
+        == read_reference("{}")
+        == Reference()
+    )
+
+
+@pytest.mark.parametrize(
+    "value", [20000, {"foo": 1, "bar": 2}, {"attempt": 7}, ["AT1"], True, "A" * 65, {"attempt": "A\n"}]
+)
+def test_anothers_reference_is_none_of_ours(value: object) -> None:
+    with pytest.raises(EventError):
+        read_reference(value)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "say",
+                        "text",
+                        "media",
+                        "collect",
+                        "connect",
+                        "numbers",
+                        "timeout",
+                        "caller_id",
+                        "record",
+                        "greeting",
+                        "language",
+                        "voice",
+                        "state",
+                    ]
+                ),
+                inner,
+                max_size=6,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_what_is_still_to_come_may_be_anything(then: object) -> None:
+    reference = read_reference({"attempt": "AT1", "then": then})
+    question = asked("callEvent", {**EVENT, "sessionReferenceId": {"attempt": "AT1", "then": then}})
+    assert reference.attempt_id == question.attempt_id == "AT1"
+    answered(question, Answer())
+
+
+# --- commands ------------------------------------------------------------------------------------------------
+
+
+def test_an_announcement_is_said_and_hung_up() -> None:
+    body = answered(asked("getIvrCommand", COMMAND), Answer((HELLO, SONG)))
+    assert body == {
+        "sessionId": "S1",
+        "sessionReferenceId": {"attempt": "AT1", "answered": True},
+        "replyId": "R1",
+        "phrases": [
+            {
+                "format": "awstts",
+                "awsTTSParameters": {
+                    "Text": "Hello",
+                    "OutputFormat": "pcm",
+                    "VoiceId": "Joanna",
+                    "LanguageCode": "en-US",
+                },
+            },
+            {"format": "file", "fileName": "song.mp3"},
+        ],
+        "hangup": True,
+    }
+
+
+def test_keys_are_waited_for_during_and_after_the_prompts() -> None:
+    question = asked("getIvrCommand", COMMAND)
+    body = answered(question, Answer((HELLO,), Collect(4, 2), state={"menu": "main"}))
+    assert body["hangup"] is False
+    assert body["bargeIn"] == "all"
+    assert body["dtmf"] == {"flush": True, "maxDigits": 4, "firstTimeout": 2, "betweenTimeout": 2}
+    assert "backgroundPrompt" not in body
+    again = asked("getIvrCommand", {**COMMAND, "sessionReferenceId": body["sessionReferenceId"]})
+    assert again.state == {"menu": "main"}
+
+
+def test_a_background_is_played_while_keys_are_waited_for() -> None:
+    question = asked("getIvrCommand", COMMAND)
+    waiting = answered(question, Answer((HELLO,), Collect(1, 9)), background_prompt="rain.mp3")
+    assert waiting["backgroundPrompt"] == {"fileName": "rain.mp3"}
+    assert waiting["getIVRCommandAfter"] == 9
+    assert answered(question, Answer((HELLO,)), background_prompt="rain.mp3")["backgroundPrompt"] == {
+        "stop": True
+    }
+
+
+def test_who_is_refused_on_the_line_is_hung_up() -> None:
+    body = answered(asked("getIvrCommand", COMMAND), Answer(refuse=True))
+    assert (body["phrases"], body["hangup"]) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("language", "voice", "sent"),
+    [
+        ("en-US", "Joanna", ("en-US", "Joanna")),
+        ("en_us", "matthew", ("en-US", "Matthew")),
+        ("sv-SE", DEFAULT_VOICE, ("sv-SE", "Astrid")),
+        ("SV_se", "joanna", ("sv-SE", "Astrid")),
+        ("sv-SE", "Elin", ("sv-SE", "Elin")),
+        ("fi-fi", "Joanna", ("fi-FI", "Joanna")),
+        ("arb", "", ("arb", "Zeina")),
+    ],
+)
+def test_a_text_has_a_voice_that_speaks_its_language(
+    language: str, voice: str, sent: tuple[str, str]
+) -> None:
+    told = phrase(HELLO, language, voice)["awsTTSParameters"]
+    assert (told["LanguageCode"], told["VoiceId"]) == sent
+    assert DEFAULT_VOICE not in VOICE_BY_LANGUAGE.values()
+
+
+# --- connecting ----------------------------------------------------------------------------------------------
+
+
+def test_whoever_is_to_be_connected_hears_the_prompts_first_and_is_asked_about_when_they_are_done() -> None:
+    connect = Connect((BO,), timeout=25, record=True, greeting=(Prompt(text="A caller"),))
+    said = answered(asked("getIvrCommand", COMMAND), Answer((HELLO,), connect=connect))
+    assert said["hangup"] is True
+    left = asked(
+        "callEvent", {**EVENT, "event": "callingPartyDrop", "sessionReferenceId": said["sessionReferenceId"]}
+    )
+    assert (left.asks, left.attempt_id) == (Asks.LEFT, "AT1")
+    assert left.settled == Answer(connect=connect)
+    body = answered(left, Answer())
+    assert body == {
+        "action": "call",
+        "destAddr": f"sip:{BO}@sip.example.com",
+        "maxRingTime": 25,
+        "ringbackTone": "default",
+        "sipFrom": "+4685000222",
+        "callRecording": True,
+        "recordingFileName": "AT1.mp3",
+        "greeting": {
+            "playMode": "calleeFirst",
+            "callee": {"phrases": [phrase(Prompt(text="A caller"), "en-US", "Joanna")]},
+        },
+        "sessionReferenceId": {"attempt": "AT1", "answered": True, "connected": True},
+    }
+
+
+def test_nobody_is_rung_for_a_callee_who_has_gone() -> None:
+    said = answered(asked("getIvrCommand", COMMAND), Answer((HELLO,), connect=Connect((BO,))))
+    for event in ("calledPartyDrop", "callingPartyFailure", "calledPartyFailure"):
+        left = asked("callEvent", {**EVENT, "event": event, "sessionReferenceId": said["sessionReferenceId"]})
+        assert answered(left, Answer(connect=Connect((BO,))))["action"] == "drop", event
+
+
+def test_numbers_are_rung_one_after_the_other_until_somebody_picks_up() -> None:
+    question = asked("callEvent", {**EVENT, "event": "callingPartyDrop"})
+    first = answered(question, Answer(connect=Connect((ANNA, BO), caller_id="+4685000444")))
+    assert (first["destAddr"], first["sipFrom"]) == (f"sip:{ANNA}@sip.example.com", "+4685000444")
+    told = {**EVENT, "event": "calledPartyFailure", "sessionReferenceId": first["sessionReferenceId"]}
+    second = answered(asked("callEvent", told), Answer())
+    assert second["destAddr"] == f"sip:{BO}@sip.example.com"
+    last = asked("callEvent", {**told, "sessionReferenceId": second["sessionReferenceId"]})
+    assert last.settled is None
+    assert answered(last, Answer())["action"] == "drop"
+    talked = asked("callEvent", {**told, "event": "calledPartyDrop"})
+    assert answered(talked, Answer())["action"] == "drop", "they have talked: the next is not rung"
+
+
+def test_of_two_who_have_been_parted_nothing_is_settled() -> None:
+    said = answered(asked("getIvrCommand", COMMAND), Answer(connect=Connect((BO,))))
+    told = {**EVENT, "event": "calleeConnectionSplit", "sessionReferenceId": said["sessionReferenceId"]}
+    assert asked("callEvent", told).settled is None
+
+
+def test_who_is_left_may_hear_something() -> None:
+    body = answered(asked("callEvent", EVENT), Answer((SONG,), state={"menu": "after"}))
+    assert body["action"] == "ivr"
+    asked_again = asked("getIvrCommand", {**COMMAND, "sessionReferenceId": body["sessionReferenceId"]})
+    assert asked_again.settled == Answer((SONG,), state={"menu": "after"})
+
+
+@pytest.mark.parametrize("wanted", ["AT1", "S1-2", "a/b", "../x", "å" * 80])
+def test_a_recording_has_a_name_that_can_stand_in_an_address(wanted: str) -> None:
+    assert (
+        recording_name(wanted).replace("-", "").removesuffix(".mp3").isalnum()
+        or recording_name(wanted) == ".mp3"
+    )
+
+
+# --- calls that come in --------------------------------------------------------------------------------------
+
+NEW_CALL = {"sessionId": "S2", "callingParty": ANNA, "calledParty": "+46850001111"}
+
+
+def test_a_call_that_nobody_wants_is_refused() -> None:
+    refused = answered(asked("newCall", NEW_CALL), Answer(refuse=True))
+    assert refused == {
+        "action": "drop",
+        "dropCode": "numberNotActive",
+        "sessionReferenceId": {"inbound": True},
+    }
+    assert answered(asked("newCall", NEW_CALL), Answer())["dropCode"] == "dropNoMsg"
+
+
+def test_a_caller_is_connected_and_shown_as_they_are() -> None:
+    body = answered(
+        asked("newCall", NEW_CALL), Answer(connect=Connect((BO,), timeout=15, record=True)), sip_from=""
+    )
+    assert body == {
+        "action": "call",
+        "destAddr": f"sip:{BO}@sip.example.com",
+        "maxRingTime": 15,
+        "ringbackTone": "default",
+        "callRecording": True,
+        "recordingFileName": "S2.mp3",
+        "sessionReferenceId": {"inbound": True, "connected": True},
+    }
+
+
+def test_an_announcement_to_a_caller_takes_two_answers_and_one_decision() -> None:
+    wanted = Answer((HELLO,), connect=Connect((BO,)), state={"rule": "R1"}, language="sv-SE")
+    body = answered(asked("newCall", NEW_CALL), wanted)
+    assert body["action"] == "ivr"
+    command = asked("getIvrCommand", {"sessionId": "S2", "sessionReferenceId": body["sessionReferenceId"]})
+    assert (command.attempt_id, command.settled) == ("", wanted)
+    said = answered(command, Answer(refuse=True))
+    assert said["phrases"] == [phrase(HELLO, "sv-SE", "Joanna")]
+    told = {"sessionId": "S2", "sessionReferenceId": said["sessionReferenceId"]}
+    gone = asked("callEvent", {**told, "event": "callingPartyDrop"})
+    assert answered(gone, Answer())["action"] == "drop", "the caller has hung up"
+    done = asked("callEvent", {**told, "event": "calledPartyDrop"})
+    assert answered(done, Answer())["destAddr"] == f"sip:{BO}@sip.example.com"
