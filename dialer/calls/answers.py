@@ -53,7 +53,8 @@ def _first_and_last(said: Submission) -> Answer:
     over: Mapping[str, Any] = {OVER: True}
     if said.connect_to is not None:
         greeting = () if said.greeting is None else (said.greeting,)
-        return Answer(say=greeting, connect=Connect((said.connect_to,)), state=over)
+        theirs = () if said.connect_greeting is None else (said.connect_greeting,)
+        return Answer(say=greeting, connect=Connect((said.connect_to,), greeting=theirs), state=over)
     prompt = Prompt(said.text) if said.text is not None else Prompt(media=said.media)
     return Answer(say=(prompt,) * max(1, said.repeat_count), state=over)
 
@@ -62,4 +63,12 @@ def _voiced(answer: Answer, said: Submission) -> Answer:
     connect = answer.connect
     if connect is not None:
         connect = replace(connect, caller_id=said.caller_id, record=said.record)
-    return replace(answer, language=said.language, voice=said.voice, connect=connect)
+    return replace(
+        answer,
+        connect=connect,
+        language=said.language,
+        voice=said.voice,
+        volume=said.volume,
+        rate=said.rate,
+        pitch=said.pitch,
+    )

@@ -1,7 +1,7 @@
 """Ringing somebody by hand, past the engine: whether the DND lists and the calling window allow it.
 
-A few methods of providers ring somebody, and some of them tell whom (`Method.rung`). Whoever uses one has asked for that; the lists are looked at
-all the same.
+A few methods of providers ring somebody, and some of them tell whom (`Method.rung`). Whoever uses one has said that it
+is meant; the lists are looked at all the same.
 """
 
 from __future__ import annotations

@@ -31,9 +31,7 @@ def call(
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Its parameters; KEY=@FILE where it takes a file."),
     ] = None,
-    ring: Annotated[
-        bool, typer.Option("--ring", help="Yes, somebody's telephone may ring for it.")
-    ] = False,
+    ring: Annotated[bool, typer.Option("--ring", help="Yes, somebody's telephone may ring for it.")] = False,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds to wait for the answer.")] = 60,
     json: Json = False,
 ) -> None:
@@ -54,7 +52,7 @@ def call(
     chosen = known.get(method)
     if chosen is not None and chosen.rings and not ring:
         raise CommandError(
-            f"{method} has somebody's telephone ring, and no cap of a campaign holds it back: add --ring if that is meant."
+            f"{method} has somebody's telephone ring, past all caps of the engine: add --ring if that is meant."
         )
     values = read_values(chosen, parameters or [])
     if chosen is not None and chosen.rung is not None:

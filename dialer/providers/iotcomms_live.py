@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from xml.sax.saxutils import escape
 
 from dialer.calls.flow import Prompt
 from dialer.providers.contract import EventError, json_object
@@ -66,10 +67,19 @@ VOICE_BY_LANGUAGE: Mapping[str, str] = {
     "sv-SE": "Astrid",
     "tr-TR": "Filiz",
 }
+#: SSML's words for how something is said, without `medium`.
+MANNERS: Mapping[str, frozenset[str]] = {
+    "volume": frozenset({"silent", "x-soft", "soft", "loud", "x-loud"}),
+    "rate": frozenset({"x-slow", "slow", "fast", "x-fast"}),
+    "pitch": frozenset({"x-low", "low", "high", "x-high"}),
+}
 _LANGUAGE_BY_LOWER = {language.lower(): language for language in VOICE_BY_LANGUAGE}
 
 #: Characters of the user part of an address.
 LONGEST_USER = 64
+
+#: Of an answer: how it is spoken.
+SPOKEN = ("language", "voice", "volume", "rate", "pitch")
 
 _KEYS = re.compile(r"[0-9A-D*#]{1,64}")
 _NUMBER = re.compile(r"\+?[1-9][0-9]{6,14}")
@@ -191,13 +201,13 @@ def _settled(reference: Reference, event: str) -> Answer | None:
     have gone, the other is connected as was promised; when the other has gone, there is nobody to connect. Whom we
     connect with is the called party always: when they cannot be reached, the next is.
     """
-    then = reference.then
-    if then is None or event in SPLITS:
+    if reference.then is None or reference.then.connect is None or event in SPLITS:
         return None
+    promised = replace(reference.then, say=(), collect=None)
     if reference.connected:
-        return then if event == "calledPartyFailure" else None
+        return promised if event == "calledPartyFailure" else None
     prompts = "callingPartyDrop" if reference.attempt_id else "calledPartyDrop"
-    return then if event == prompts else Answer(state=reference.state)
+    return promised if event == prompts else Answer(state=reference.state)
 
 
 # --- answers -------------------------------------------------------------------------------------------------
@@ -218,7 +228,7 @@ def _command(question: Question, answer: Answer, settings: Mapping[str, str]) ->
         "sessionReferenceId": Reference(
             question.attempt_id, answered=True, then=then, state=answer.state
         ).to_json(),
-        "phrases": [phrase(prompt, answer.language, answer.voice) for prompt in answer.say],
+        "phrases": [phrase(prompt, answer) for prompt in answer.say],
         "hangup": answer.collect is None,
     }
     if reply_id := question.own.get("replyId"):
@@ -273,7 +283,7 @@ def _call(
     if sip_from := connect.caller_id or settings.get("sip_from", "").strip():
         body["sipFrom"] = sip_from
     if connect.greeting:
-        phrases = [phrase(prompt, answer.language, answer.voice) for prompt in connect.greeting]
+        phrases = [phrase(prompt, answer) for prompt in connect.greeting]
         body["greeting"] = {"playMode": "calleeFirst", "callee": {"phrases": phrases}}
     if connect.record:
         body["callRecording"] = True
@@ -281,20 +291,28 @@ def _call(
     return body
 
 
-def phrase(prompt: Prompt, language: str, voice: str) -> dict[str, Any]:
-    """One of `phrases`: a file of the prompt storage, or a text in the parameters of Amazon Polly."""
+def phrase(prompt: Prompt, spoken: Answer) -> dict[str, Any]:
+    """One of `phrases`: a file of the prompt storage, or a text in the parameters of Amazon Polly, as `spoken` says."""
     if prompt.media is not None:
         return {"format": "file", "fileName": prompt.media}
-    language = polly_language(language)
-    return {
-        "format": "awstts",
-        "awsTTSParameters": {
-            "Text": prompt.text or "",
-            "OutputFormat": "pcm",
-            "VoiceId": polly_voice(voice, language),
-            "LanguageCode": language,
-        },
+    language = polly_language(spoken.language)
+    text = prompt.text or ""
+    manner = manner_of(spoken)
+    parameters = {
+        "Text": f"<speak><prosody {manner}>{escape(text)}</prosody></speak>" if manner else text,
+        "OutputFormat": "pcm",
+        "VoiceId": polly_voice(spoken.voice, language),
+        "LanguageCode": language,
     }
+    return {"format": "awstts", "awsTTSParameters": parameters | ({"TextType": "ssml"} if manner else {})}
+
+
+def manner_of(spoken: Answer) -> str:
+    """Volume, rate and pitch as SSML has them, which are the words of the campaign API; `medium`, and a word that is
+    none of them, is left to the voice."""
+    told = {"volume": spoken.volume, "rate": spoken.rate, "pitch": spoken.pitch}
+    plain = {name: "".join(word.split()).lower() for name, word in told.items()}
+    return " ".join(f'{name}="{word}"' for name, word in plain.items() if word in MANNERS[name])
 
 
 def polly_language(language: str) -> str:
@@ -330,9 +348,8 @@ def _packed(answer: Answer) -> dict[str, Any]:
         "say": _packed_prompts(answer.say),
         "collect": None if collect is None else [collect.digits, collect.timeout],
         "connect": None if connect is None else _packed_connect(connect),
-        "language": answer.language,
-        "voice": answer.voice,
         "state": dict(answer.state),
+        **{name: getattr(answer, name) for name in SPOKEN},
     }
     return {name: value for name, value in told.items() if value}
 
@@ -355,16 +372,16 @@ def _unpacked(told: object) -> Answer | None:
     """None for what we have not packed."""
     if not isinstance(told, dict):
         return None
-    language, voice, state = told.get("language"), told.get("voice"), told.get("state", {})
-    if not (isinstance(language, str) and isinstance(voice, str) and isinstance(state, dict)):
+    spoken: dict[str, Any] = {name: told.get(name) for name in SPOKEN}
+    state = told.get("state", {})
+    if not isinstance(state, dict) or not all(isinstance(word, str) for word in spoken.values()):
         return None
     return Answer(
         say=_unpacked_prompts(told.get("say")),
         collect=_unpacked_collect(told.get("collect")),
         connect=_unpacked_connect(told.get("connect")),
-        language=language,
-        voice=voice,
         state=state,
+        **spoken,
     )
 
 

@@ -68,7 +68,7 @@ class Connect:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What is to happen: `say`, then exactly one of the others; nothing of them hangs up, and says nothing of a call
-    that is refused. `language` and `voice` are in the words of `cpaas-campaign-api.md`. `state` comes back with the
+    that is refused. How it is spoken is in the words of `cpaas-campaign-api.md`. `state` comes back with the
     next question. `callback_url` is the address of the provider's webhook: some are told only here where to tell what
     becomes of a call that came in.
     """
@@ -79,6 +79,9 @@ class Answer:
     refuse: bool = False
     language: str = "en-US"
     voice: str = "Joanna"
+    volume: str = "medium"
+    rate: str = "medium"
+    pitch: str = "medium"
     state: Mapping[str, Any] = field(default_factory=dict)
     callback_url: str = field(default="", repr=False)
 

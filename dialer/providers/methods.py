@@ -96,8 +96,8 @@ class Method:
 
     `build` is given the adapter and checked values: what is not needed and was not given is not among them. `read`
     gives something that can be written as JSON, or raises ProviderError, a sentence without credentials, for every
-    documented error and for anything that it cannot read. `rung` gives, of checked values, whom it rings: a number as it
-    is written there, or the name of a device.
+    documented error and for anything that it cannot read. `rung` gives, of checked values, whom it rings: a number as
+    it is written there, or the name of a device.
     """
 
     name: str

@@ -104,12 +104,13 @@ class Running:
         self._servers: list[tuple[uvicorn.Server, threading.Thread]] = []
         self._threads: list[threading.Thread] = []
         webhooks = Webhooks(FastAPI(), world.engine, self.bell.consume_events)
-        heard_at = self._serve(lambda: uvicorn.Server(uvicorn.Config(webhooks, log_config=None)))
+        webhook = self._serve(lambda: uvicorn.Server(uvicorn.Config(webhooks, log_config=None)))
+        self.heard_at = f"{webhook}/webhooks/{world.provider_id.lower()}/token"
         self._log = folder / "sandbox.jsonl"
         sandbox = make_sandbox(
             time_scale=time_scale,
             log=self._log,
-            callback_url=f"{heard_at}/webhooks/{world.provider_id.lower()}/token",
+            callback_url=self.heard_at,
         )
         base_url = f"{self._serve(lambda: make_server(sandbox))}/{kind}"
         world.set_provider(kind=kind, base_url=base_url, **provider)

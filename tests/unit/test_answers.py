@@ -63,10 +63,13 @@ def test_a_recorded_file_is_played() -> None:
 
 
 def test_whoever_picks_up_is_connected_with_whom_they_are_to_talk_to() -> None:
-    said = replace(TEXT, text=None, connect_to="+74997090111", record=True, greeting=Prompt("One moment."))
+    greetings = {"greeting": Prompt("One moment."), "connect_greeting": Prompt("Somebody calls.")}
+    said = replace(TEXT, text=None, connect_to="+74997090111", record=True, volume="loud", **greetings)
     first, second = answers(said, "")
-    assert first.say == (Prompt("One moment."),)
-    assert first.connect == Connect(("+74997090111",), caller_id="+79580000000", record=True)
+    assert (first.say, first.volume) == ((Prompt("One moment."),), "loud")
+    assert first.connect == Connect(
+        ("+74997090111",), caller_id="+79580000000", record=True, greeting=(Prompt("Somebody calls."),)
+    )
     assert second.connect is None
 
 

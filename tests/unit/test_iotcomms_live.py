@@ -16,6 +16,8 @@ from dialer.providers.contract import EventError, RawEvent
 from dialer.providers.iotcomms import IotcommsAdapter
 from dialer.providers.iotcomms_live import (
     DEFAULT_VOICE,
+    DROPS,
+    FAILURES,
     VOICE_BY_LANGUAGE,
     Reference,
     as_number,
@@ -129,7 +131,12 @@ def test_the_address_may_have_folders_of_its_own() -> None:
         Reference("AT1"),
         Reference("AT1", answered=True, state={"menu": "main", "tries": 1}),
         Reference("AT1", connected=True, then=Answer(connect=Connect((BO,), timeout=20, record=True))),
-        Reference(answered=True, then=Answer((HELLO, SONG), Collect(3, 7), language="sv-SE", voice="Astrid")),
+        Reference(
+            answered=True,
+            then=Answer(
+                (HELLO, SONG), Collect(3, 7), language="sv-SE", voice="Astrid", rate="slow", pitch="high"
+            ),
+        ),
         Reference(
             then=Answer(connect=Connect((ANNA, BO), caller_id=ANNA, greeting=(HELLO,)), state={"a": 1})
         ),
@@ -263,9 +270,21 @@ def test_who_is_refused_on_the_line_is_hung_up() -> None:
 def test_a_text_has_a_voice_that_speaks_its_language(
     language: str, voice: str, sent: tuple[str, str]
 ) -> None:
-    told = phrase(HELLO, language, voice)["awsTTSParameters"]
+    told = phrase(HELLO, Answer(language=language, voice=voice))["awsTTSParameters"]
     assert (told["LanguageCode"], told["VoiceId"]) == sent
     assert DEFAULT_VOICE not in VOICE_BY_LANGUAGE.values()
+
+
+def test_a_text_is_spoken_as_wished() -> None:
+    loud = phrase(Prompt(text="Salt & <pepper>"), Answer(volume=" x- loud", rate="Slow", pitch="medium"))[
+        "awsTTSParameters"
+    ]
+    assert loud["TextType"] == "ssml"
+    assert loud["Text"] == (
+        '<speak><prosody volume="x-loud" rate="slow">Salt &amp; &lt;pepper&gt;</prosody></speak>'
+    )
+    for odd in ('loud" onload="x', "", "medium"):
+        assert "TextType" not in phrase(HELLO, Answer(volume=odd, rate=odd, pitch=odd))["awsTTSParameters"]
 
 
 # --- connecting ----------------------------------------------------------------------------------------------
@@ -291,7 +310,7 @@ def test_whoever_is_to_be_connected_hears_the_prompts_first_and_is_asked_about_w
         "recordingFileName": "AT1.mp3",
         "greeting": {
             "playMode": "calleeFirst",
-            "callee": {"phrases": [phrase(Prompt(text="A caller"), "en-US", "Joanna")]},
+            "callee": {"phrases": [phrase(Prompt(text="A caller"), Answer())]},
         },
         "sessionReferenceId": {"attempt": "AT1", "answered": True, "connected": True},
     }
@@ -316,6 +335,13 @@ def test_numbers_are_rung_one_after_the_other_until_somebody_picks_up() -> None:
     assert answered(last, Answer())["action"] == "drop"
     talked = asked("callEvent", {**told, "event": "calledPartyDrop"})
     assert answered(talked, Answer())["action"] == "drop", "they have talked: the next is not rung"
+
+
+def test_a_caller_who_leaves_before_the_prompts_is_not_given_to_them_again() -> None:
+    body = answered(asked("newCall", NEW_CALL), Answer((HELLO,)))
+    told = {"sessionId": "S2", "sessionReferenceId": body["sessionReferenceId"]}
+    for event in DROPS | FAILURES:
+        assert answered(asked("callEvent", {**told, "event": event}), Answer())["action"] == "drop"
 
 
 def test_of_two_who_have_been_parted_nothing_is_settled() -> None:
@@ -376,7 +402,7 @@ def test_an_announcement_to_a_caller_takes_two_answers_and_one_decision() -> Non
     command = asked("getIvrCommand", {"sessionId": "S2", "sessionReferenceId": body["sessionReferenceId"]})
     assert (command.attempt_id, command.settled) == ("", wanted)
     said = answered(command, Answer(refuse=True))
-    assert said["phrases"] == [phrase(HELLO, "sv-SE", "Joanna")]
+    assert said["phrases"] == [phrase(HELLO, Answer(language="sv-SE"))]
     told = {"sessionId": "S2", "sessionReferenceId": said["sessionReferenceId"]}
     gone = asked("callEvent", {**told, "event": "callingPartyDrop"})
     assert answered(gone, Answer())["action"] == "drop", "the caller has hung up"

@@ -59,6 +59,7 @@ DOCUMENTED: dict[str, dict[str, set[str]]] = {
         "Get Live Calls Statistics": {"get_live_call_statistics"},
         "Get Campaign CDR Statistics": {"get_campaign_cdr_statistics"},
         "Modify Live Call": {"transfer_call", "attend_transfer", "hang_up_call", "record_call"},
+    },
     "iotcomms": {
         **{
             f"/{{domain}}/{name}": {name}

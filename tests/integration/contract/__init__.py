@@ -135,6 +135,8 @@ class Case:
     unheard_ends: bool = True
     #: Whether callbacks hold the attempt's id; else they hold the provider's own reference.
     tells_our_reference: bool = True
+    #: Whether it asks on the way what to do: what is asked cannot come after the end.
+    asks_on_the_way: bool = False
 
     @property
     def order(self) -> Ordered:
