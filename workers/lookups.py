@@ -28,7 +28,7 @@ from dialer.store import attempts, events, providers
 from dialer.store.tables import AnyRow
 from workers.claim import AdapterCache
 from workers.reconcile import end_unknown
-from workers.results import apply
+from workers.results import apply, keep_references
 
 log = get_logger(__name__)
 
@@ -212,7 +212,7 @@ def _write_some(
         locked = attempts.lock(connection, sorted(answers))
         told = _recognized(connection, one, locked, {key: facts for key, facts in answers.items() if facts})
         _keep_raw(connection, one, told, now)
-        if _keep_references(connection, locked, told):
+        if keep_references(connection, locked, told):
             locked = attempts.lock(connection, sorted(answers))
         apply(connection, [locked[key] for key in sorted(told)], told, now)
         # Who cannot be asked about is waited for as long as if nobody could be.
@@ -282,16 +282,3 @@ def _keep_raw(
             }
         )
     events.add(connection, rows)
-
-
-def _keep_references(
-    connection: Connection, locked: Mapping[str, AnyRow], told: Mapping[str, Sequence[Fact]]
-) -> bool:
-    """Note the provider's references of attempts that had none; whether there were any."""
-    learned = []
-    for attempt_id, facts in told.items():
-        reference = next((fact.provider_reference for fact in facts if fact.provider_reference), None)
-        if reference is not None and locked[attempt_id].provider_reference is None:
-            learned.append({"_id": attempt_id, "provider_reference": reference})
-    attempts.update(connection, learned)
-    return bool(learned)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -117,6 +117,8 @@ def consume_claimed(connection: Connection, claimed: Rows, now: datetime) -> Non
                 one.mark.update(attempt_id=attempt.id)
                 facts.setdefault(attempt.id, []).append(fact)
     _note_opt_outs(connection, told, locked, now)
+    if keep_references(connection, locked, facts):
+        locked = attempts.lock(connection, sorted(facts))
     apply(connection, [locked[attempt_id] for attempt_id in sorted(facts)], facts, now)
     events.mark(connection, [one.mark for one in told], now)
     # What speaks of an attempt by a reference that nobody knows may have come before the reply that tells it.
@@ -202,6 +204,20 @@ def _note_opt_outs(
         and opt_out.is_wanted(flows[attempt.campaign_id], one.facts, one.question)
     ]
     opt_out.note(connection, leaving, now)
+
+
+def keep_references(
+    connection: Connection, locked: Mapping[str, AnyRow], told: Mapping[str, Sequence[Fact]]
+) -> bool:
+    """Note the provider's references of attempts that had none, their replies being lost or still to come: they can be
+    looked up by them. Whether there were any."""
+    learned = []
+    for attempt_id, facts in told.items():
+        reference = next((fact.provider_reference for fact in facts if fact.provider_reference), None)
+        if reference is not None and locked[attempt_id].provider_reference is None:
+            learned.append({"_id": attempt_id, "provider_reference": reference})
+    attempts.update(connection, learned)
+    return bool(learned)
 
 
 def _advance(

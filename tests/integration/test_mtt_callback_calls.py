@@ -77,7 +77,21 @@ def test_a_talk_without_an_end_is_settled_as_one(world: World) -> None:
     call_id, attempt_id = dialled(world)
     tell(world, f"{attempt_id}/event.php", TALKED[:4])
     assert world.attempt(attempt_id).state == AttemptState.ANSWERED
-    world.clock.forward(timedelta(days=1).total_seconds())
-    world.settle()
+    for _ in range(2):  # it is looked up once more before that
+        world.clock.forward(timedelta(days=1).total_seconds())
+        world.settle()
     assert world.call(call_id).state == CallState.COMPLETED
+    world.check()
+
+
+def test_an_event_tells_mtts_reference_where_the_reply_was_lost(world: World) -> None:
+    call_id = world.click()
+    (placement,) = world.claim([call_id]).placements
+    attempt_id = placement.submission.attempt_id
+    world.answer([attempt_id], Outcome.UNKNOWN)
+    tell(world, f"{attempt_id}/event.php", TALKED[:1])
+    assert world.attempt(attempt_id).provider_reference == THEIRS, "it can be looked up now"
+    tell(world, f"{attempt_id}/event.php", TALKED[1:])
+    (cdr,) = world.rows(t.cdr, call_id=call_id)
+    assert (cdr.dial_status, cdr.provider_reference) == ("ANSWER", THEIRS)
     world.check()
