@@ -37,5 +37,5 @@ def _rehearse(engine: Engine, settings: Settings, app: ASGIApp, doorbell: Doorbe
     rehearsal.rehearse(engine, Limiter(make_redis(settings.redis_url)), rehearsal.hear)
     webhooks = Webhooks(app, engine, doorbell.consume_events, settings.public_url)
     asyncio.run(rehearsal.answer(webhooks))
-    webhooks.inbox.close()
+    webhooks.close()
     doorbell.consume_events()

@@ -88,6 +88,16 @@ class CallKind(StrEnum):
     CALLBACK = "CALLBACK"
 
 
+class CdrKind(StrEnum):
+    """What a CDR is of: a call of a `CallKind`, or one that came in."""
+
+    CAMPAIGN = CallKind.CAMPAIGN
+    OTP = CallKind.OTP
+    CLICK_TO_CALL = CallKind.CLICK_TO_CALL
+    CALLBACK = CallKind.CALLBACK
+    INBOUND = "INBOUND"
+
+
 CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = {
     CampaignState.DRAFT: frozenset({CampaignState.SCHEDULED, CampaignState.STOPPED}),
     # PAUSED before it ever ran: a person holds a campaign back; FINISHED: its end passed before it could start.

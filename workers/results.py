@@ -22,6 +22,7 @@ from dialer.providers.kinds import adapter_class
 from dialer.providers.live import Question
 from dialer.store import attempts, calls, campaigns, events
 from dialer.store.tables import AnyRow, Rows
+from workers import inbound
 
 log = get_logger(__name__)
 
@@ -39,6 +40,7 @@ class _Told:
 
     provider_id: str
     mark: dict[str, Any]
+    received_at: datetime
     facts: Sequence[Fact] = ()
     #: What its provider asked with it, where that waits for an answer.
     question: Question | None = None
@@ -109,6 +111,8 @@ def consume_claimed(connection: Connection, claimed: Rows, now: datetime) -> Non
     facts: dict[str, list[Fact]] = {}
     for one in told:
         for fact in one.facts:
+            if fact.inbound is not None:
+                continue  # it is no attempt's
             attempt = locked.get(fact.attempt_id)
             # A provider speaks of the attempts it was given and of no others.
             if attempt is None or attempt.provider_id != one.provider_id:
@@ -116,6 +120,13 @@ def consume_claimed(connection: Connection, claimed: Rows, now: datetime) -> Non
             else:
                 one.mark.update(attempt_id=attempt.id)
                 facts.setdefault(attempt.id, []).append(fact)
+    heard = [
+        call
+        for one in told
+        for call in inbound.heard_of(one.provider_id, one.facts, one.question, one.received_at)
+    ]
+    if heard:
+        inbound.note(connection, heard, now)
     _note_opt_outs(connection, told, locked, now)
     if keep_references(connection, locked, facts):
         locked = attempts.lock(connection, sorted(facts))
@@ -150,7 +161,7 @@ def _read(claimed: Rows) -> list[_Told]:
     """The events in our words."""
     told = []
     for row in claimed:
-        one = _Told(row.provider_id, _mark(row.id, EventState.CONSUMED))
+        one = _Told(row.provider_id, _mark(row.id, EventState.CONSUMED), row.received_at)
         try:
             adapter = adapter_class(row.kind)
             one.facts = adapter.read_event(_raw(row))

@@ -27,7 +27,7 @@ from dialer.db import AWAY, looking, make_engine, reading, utc_now, writing
 from dialer.pace.limiter import Limiter
 from dialer.settings import Settings, get_settings
 from dialer.store import calls, campaigns, due, events
-from workers import cdrs, rehearsal
+from workers import cdrs, inbound, rehearsal
 from workers.app import make_app
 from workers.doorbell import Doorbell
 from workers.process import make_redis
@@ -137,6 +137,7 @@ class Scheduler:
         self._each("give up attempts", lambda: reap(self.engine))
         self._each("look up or settle attempts", self._settle)
         self._each("read CDRs", self._ring_for_cdrs)
+        self._each("settle calls that came in", lambda: inbound.settle(self.engine))
 
     def _each(self, what: str, do: Callable[[], object]) -> None:
         try:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from dialer.api.auth import CurrentAccount
 from dialer.api.body import Body, no_constant, takes
 from dialer.api.envelope import failure, success
+from dialer.calls.inbound import SETTLE_AFTER
 from dialer.campaigns import control
 from dialer.campaigns.create import NewCampaign, create_campaign
 from dialer.campaigns.schedule import http_date
@@ -28,13 +29,13 @@ from dialer.errors import Conflict, FieldError, NotFound
 from dialer.imports import rows as row_rules
 from dialer.imports import run_import, start_import
 from dialer.imports.rows import RowError
-from dialer.lifecycle import CallKind, CampaignState, DialStatus, Disposition
+from dialer.lifecycle import CallKind, CampaignState, CdrKind, DialStatus, Disposition
 from dialer.logs import get_logger
 from dialer.models import ImportKind, ImportState
 from dialer.numbers import digits
 from dialer.reading import Fields
 from dialer.settings import Settings
-from dialer.store import campaigns, cdrs, contacts, dnd, imports, singles
+from dialer.store import calls, campaigns, cdrs, contacts, dnd, imports, inbound, singles
 from dialer.store.contacts import NewContact
 from dialer.store.tables import AnyRow, Rows
 
@@ -209,9 +210,10 @@ def get_cdr_by_request_id(request: Request, account: CurrentAccount, body: Body)
     """See "Get CDR By Request ID". None yet while the call is on its way."""
     request_id = Fields(body).identifier("request_id")
     with reading(_engine(request)) as connection:
-        if singles.get(connection, account.id, request_id) is None:
-            raise NotFound("request_id", "request_id: this account has no such call; check the id.")
         found = cdrs.of_call(connection, account.id, request_id)
+        # A call that came in has nothing but its CDR.
+        if not found and singles.get(connection, account.id, request_id) is None:
+            raise NotFound("request_id", "request_id: this account has no such call; check the id.")
     return success(message="cdr found" if found else "no cdr found", result=[_cdr(row) for row in found])
 
 
@@ -226,6 +228,23 @@ def get_campaign_cdr_statistics(request: Request, account: CurrentAccount, body:
     calls = {status: counts.get(f"cdr.{status}", 0) for status in DialStatus}
     result = {f"{status.lower()}_calls": [calls[status]] for status in DialStatus}
     return success(result={**result, "total_calls": [sum(calls.values())]})
+
+
+@router.get("/get_live_call_statistics")
+def get_live_call_statistics(request: Request, account: CurrentAccount) -> JSONResponse:
+    """See "Get Live Calls Statistics": calls that are being dialled or talked on now."""
+    with reading(_engine(request)) as connection:
+        live = calls.count_live(connection, account.id)
+        came_in = inbound.count_live(connection, account.id, _now(request) - SETTLE_AFTER)
+    return success(
+        result={
+            # Who is called back is connected with somebody, too.
+            "live_calls_c2c": live[CallKind.CLICK_TO_CALL] + live[CallKind.CALLBACK],
+            "live_calls_campaign": live[CallKind.CAMPAIGN],
+            "live_calls_inbound": came_in,
+            "live_calls_otp": live[CallKind.OTP],
+        }
+    )
 
 
 def _engine(request: Request) -> Engine:
@@ -449,6 +468,14 @@ def _cdr(row: AnyRow) -> dict[str, Any]:
             "destination_context": "click2call",
         }
         return {**cdr, **own, "call_direction": "outbound-api"}
+    if row.kind in (CdrKind.CALLBACK, CdrKind.INBOUND):
+        came_in = row.kind == CdrKind.INBOUND
+        own = {
+            "agent_number": digits(row.connect_to or ""),
+            "customer_number": digits(row.caller_id if came_in else row.e164),
+            "destination_context": "inbound" if came_in else "callback",
+        }
+        return {**cdr, **own, "call_direction": "inbound" if came_in else "outbound-callback"}
     if row.campaign_id is None:
         own = {"customer_number": digits(row.e164), "destination_context": "local_call"}
         return {**cdr, **own, "call_direction": "outbound-api"}

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from dialer.calls import answers, content, opt_out
+from dialer.calls import answers, content, inbound, opt_out
 from dialer.calls.flow_form import FlowError
 from dialer.calls.flow_steps import HANG_UP, Step
 from dialer.campaigns.template import TemplateError
@@ -23,8 +23,9 @@ from dialer.db import looking, writing
 from dialer.logs import get_logger
 from dialer.providers.base import Adapter
 from dialer.providers.contract import EventError, RawEvent, Submission
-from dialer.providers.live import Question, Response
+from dialer.providers.live import Asks, Question, Response
 from dialer.store import answers as store
+from dialer.store import inbound as rules
 
 log = get_logger(__name__)
 
@@ -64,8 +65,8 @@ class Live:
         self._leaving: set[asyncio.Future[None]] = set()
 
     def close(self) -> None:
-        """Nothing is answered after this."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Wait for what is being looked up, which may take seconds. Nothing is answered after this."""
+        self._threads.shutdown(cancel_futures=True)
 
     def question(self, asker: Asker, raw: RawEvent) -> Question | None:
         """What a callback asks; None when it asks nothing that can be understood: its event is kept all the same."""
@@ -110,6 +111,11 @@ class Live:
         return found.step
 
     def _look_up(self, asker: Asker, question: Question) -> _Found:
+        if question.asks is Asks.INBOUND:
+            with looking(self._engine) as connection:
+                return _Found(Step(inbound.answer(rules.rule_of(connection, asker.id, question.called))))
+        if not question.attempt_id:
+            return _Found(Step(HANG_UP))  # it came in, and what its rule says is done
         with looking(self._engine) as connection:
             asked = store.of_attempt(connection, asker.id, question.attempt_id)
         if asked is None:

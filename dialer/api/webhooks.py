@@ -158,11 +158,15 @@ class Webhooks:
             send = self._closing(send)
         await self._app(scope, receive, send)
 
+    def close(self) -> None:
+        """Wait for what is being written, rung and looked up, which may take seconds. Nothing is heard after this."""
+        self.inbox.close()
+        self.live.close()
+
     def _closing(self, send: Send) -> Send:
         async def closing(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown"):
-                await asyncio.to_thread(self.inbox.close)
-                self.live.close()
+                await asyncio.to_thread(self.close)
             await send(message)
 
         return closing

@@ -117,6 +117,13 @@ def next_opening(window: CallingWindow, zone: ZoneInfo, after: datetime) -> date
     raise WindowError(f"calling_window never opens in {zone.key} within {_DAYS_AHEAD} days: widen it.")
 
 
+def closing(window: CallingWindow, zone: ZoneInfo, at: datetime) -> datetime | None:
+    """The instant (UTC) at which the window closes that is open at the instant `at`; None when it never does, or is
+    not open."""
+    opened_on = None if window.is_always_open else _opening_day(window, _aware(at).astimezone(zone))
+    return None if opened_on is None else _bounds(window, zone, opened_on)[1]
+
+
 def first_instant_after_gap(zone: ZoneInfo, wall: datetime) -> datetime | None:
     """The instant (UTC) at which the clocks jump over the naive `wall` time; None when that time exists."""
     earliest = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)  # by the offset after the jump

@@ -20,6 +20,7 @@ from dialer.cli import (
     demo,
     doctor,
     imports,
+    inbound,
     processes,
     provider,
     provider_call,
@@ -48,6 +49,7 @@ app.add_typer(template.app, name="template")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(imports.app, name="import")
 app.add_typer(cdr.app, name="cdr")
+app.add_typer(inbound.app, name="inbound")
 for command in (
     processes.api,
     processes.worker,

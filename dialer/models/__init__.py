@@ -14,6 +14,7 @@ from dialer.models.dnd import DndList, DndNumber
 from dialer.models.event import Event, EventState
 from dialer.models.history import History
 from dialer.models.imports import Import, ImportKind, ImportState, RejectedRow
+from dialer.models.inbound import InboundAction, InboundCall, InboundRule
 from dialer.models.message import Message
 from dialer.models.provider import Provider
 
@@ -37,6 +38,9 @@ __all__ = [
     "Import",
     "ImportKind",
     "ImportState",
+    "InboundAction",
+    "InboundCall",
+    "InboundRule",
     "ListField",
     "Message",
     "Provider",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import Index, Numeric
 from sqlmodel import Field, SQLModel
 
-from dialer.lifecycle import CallKind, DialStatus, Disposition
+from dialer.lifecycle import CdrKind, DialStatus, Disposition
 from dialer.models.base import E164, CallId, PublicId, Serial, State, UtcDateTime, state_check
 
 
@@ -19,7 +19,7 @@ class Cdr(SQLModel, table=True):
     __table_args__ = (
         state_check("disposition", Disposition),
         state_check("dial_status", DialStatus),
-        state_check("kind", CallKind),
+        state_check("kind", CdrKind),
         # store.cdrs.of_campaign: in order, by keyset.
         Index("cdr_campaign_id_idx", "campaign_id", "id"),
         # store.cdrs.export: an account's, by date.
@@ -35,7 +35,7 @@ class Cdr(SQLModel, table=True):
     call_id: str = Field(sa_type=CallId)
     #: None for a suppressed number. Unique: an attempt is recorded once, however often its end is heard.
     attempt_id: str | None = Field(default=None, unique=True, sa_type=CallId)
-    kind: str = Field(default=CallKind.CAMPAIGN, sa_type=State)
+    kind: str = Field(default=CdrKind.CAMPAIGN, sa_type=State)
     campaign_type: int | None = None
     provider_id: str | None = Field(default=None, sa_type=PublicId)
     provider_reference: str | None = None

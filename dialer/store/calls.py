@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -139,6 +140,20 @@ def occupancy(connection: Connection, column: str, value: str) -> int:
         .select_from(call)
         .where(call.c[column] == value, in_states(call, OCCUPYING))
     ).scalar_one()
+
+
+def count_live(connection: Connection, account_id: str) -> Counter[str]:
+    """How many calls of an account are being dialled or are in progress, by kind."""
+    rows = connection.execute(
+        sa.select(call.c.kind, call.c.state, sa.func.count())
+        .where(call.c.account_id == account_id, in_states(call, OCCUPYING))
+        .group_by(call.c.kind, call.c.state)
+    )
+    live: Counter[str] = Counter()
+    for kind, state, count in rows:
+        if state != CallState.RELEASED:
+            live[kind] += count
+    return live
 
 
 def count_released(connection: Connection, campaign_id: str) -> int:

@@ -106,6 +106,16 @@ def is_any_due(connection: Connection, now: datetime) -> bool:
     return found.first() is not None
 
 
+def is_waiting(connection: Connection, account_id: str, kind: str, e164: str) -> bool:
+    """Whether a single call of this kind to this number waits already."""
+    found = connection.execute(
+        sa.select(sa.literal(1))
+        .where(_waiting(), call.c.account_id == account_id, call.c.kind == kind, call.c.e164 == e164)
+        .limit(1)
+    )
+    return found.first() is not None
+
+
 def lock_due(connection: Connection, now: datetime, limit: int) -> Rows:
     """Single calls that wait and are due, oldest first; those that another holds are skipped."""
     return connection.execute(

@@ -218,6 +218,12 @@ def test_help_names_every_noun_and_the_version_is_shown() -> None:
         ["account", "update", "Acme"],
         ["provider", "add", "mitto"],
         ["provider", "add", "mitto", "--kind=mitto", "--calls-per-minute=0"],
+        ["inbound", "add", "Acme", "+79586488002"],
+        ["inbound", "add", "Acme", "+79586488002", "--call-back"],
+        ["inbound", "add", "Acme", "+79586488002", "--at-once", "--refuse"],
+        ["inbound", "add", "Acme", "+79586488002", "--refuse", "--opt-out"],
+        ["inbound", "add", "Acme", "+79586488002", "--refuse", "--say=Bye"],
+        ["inbound", "add", "Acme", "+79586488002", "--say=Bye", "--play=bye"],
         ["worker", "--queues=calls,bogus"],
         ["worker", "--queues=,"],
         ["import", "contacts", "people", "missing.csv"],
@@ -800,3 +806,56 @@ def test_what_is_wrong_with_a_template_is_told(home: Path) -> None:
         result = dialer("template", *arguments)
         assert result.exit_code == code, arguments
         assert told in " ".join(result.output.split()), arguments
+
+
+# --- calls that come in ---------------------------------------------------------------------------------------
+
+
+def test_what_becomes_of_calls_to_a_number_is_said_shown_and_taken_back(home: Path) -> None:
+    data("account", "create", "Acme")
+    assert (
+        "nobody will hear of them yet"
+        in dialer(
+            "inbound",
+            "add",
+            "Acme",
+            "+7 958 648-80-02",
+            "--connect",
+            "+79684881033",
+            "--connect",
+            "+79684881044",
+        ).stderr
+    )
+    (rule,) = data("inbound", "list", "Acme")
+    assert (rule["e164"], rule["action"]) == ("+79586488002", "CONNECT")
+    assert rule["numbers"] == ["+79684881033", "+79684881044"]
+    sentence = failing("inbound", "add", "Acme", "+79586488002", "--refuse")
+    assert "has a rule already" in sentence
+    assert dialer("inbound", "remove", "Acme", "79586488002").exit_code == 0
+    assert data("inbound", "list") == []
+    assert "has no rule of this account" in failing("inbound", "remove", "Acme", "+79586488002")
+
+
+@pytest.mark.parametrize(
+    ("options", "action"),
+    [
+        (["--connect=+79684881033", "--at-once"], "CONNECT_ALL"),
+        (["--connect=+79684881033", "--call-back"], "CALL_BACK"),
+        (["--opt-out"], "OPT_OUT"),
+        (["--opt-out", "--say=Bye"], "OPT_OUT"),
+        (["--refuse"], "REFUSE"),
+        (["--say=We are closed."], "ANNOUNCE"),
+        (["--play=closed"], "ANNOUNCE"),
+    ],
+)
+def test_the_options_choose_one_action(home: Path, options: list[str], action: str) -> None:
+    data("account", "create", "Acme")
+    assert data("inbound", "add", "Acme", "+79586488002", *options)["action"] == action
+
+
+def test_one_number_is_one_accounts(home: Path) -> None:
+    for name in ("Acme", "Other"):
+        data("account", "create", name)
+    data("inbound", "add", "Acme", "+79586488002", "--refuse")
+    assert "has a rule already" in failing("inbound", "add", "Other", "+79586488002", "--refuse")
+    assert "has no rule of this account" in failing("inbound", "remove", "Other", "+79586488002")

@@ -29,7 +29,7 @@ from dialer.store import accounts as accounts_store
 from dialer.store import campaigns, cdrs, contacts, dnd, imports, providers
 from dialer.store.tables import call as call_table
 from dialer.store.tables import contact as contact_table
-from dialer.store.tables import history
+from dialer.store.tables import history, inbound_call
 
 NOW = datetime(2023, 9, 25, 6, 0, tzinfo=UTC)
 ANKIT, ABC = "919979271234", "918000681234"
@@ -1014,3 +1014,63 @@ def test_a_database_that_newer_code_has_upgraded_serves_this_one_as_well(world: 
             connection.execute(
                 text("UPDATE alembic_version SET version_num = :head"), {"head": schema.head()}
             )
+
+
+# Calls that come in, and calls that go on
+
+
+def test_live_calls_are_counted_by_what_they_are(world: World) -> None:
+    states = [
+        ("CAMPAIGN", "IN_PROGRESS"), ("CAMPAIGN", "DIALLING"), ("CAMPAIGN", "RELEASED"), ("CAMPAIGN", "COMPLETED"),
+        ("OTP", "IN_PROGRESS"), ("CLICK_TO_CALL", "IN_PROGRESS"), ("CALLBACK", "DIALLING"),
+    ]  # fmt: skip
+    with writing(world.engine) as connection:
+        for account_id in (world.account_id, world.other_id):
+            for (kind, state), call_id in zip(states, ids.call_ids(len(states), NOW), strict=True):
+                row = {
+                    "id": call_id, "account_id": account_id, "kind": kind, "e164": "+919979271234",
+                    "time_zone": "UTC", "state": state, "due_at": NOW, "repeats": {}, "created_at": NOW,
+                }  # fmt: skip
+                connection.execute(call_table.insert(), row)
+            for session, recorded in (("one", False), ("two", True)):
+                row = {
+                    "id": ids.call_ids(1, NOW)[0], "provider_id": "PR1", "session": f"{account_id} {session}",
+                    "account_id": account_id, "told": [], "recorded": recorded, "started_at": NOW,
+                }  # fmt: skip
+                connection.execute(inbound_call.insert(), row)
+    headers = {"account": world.account_id, "auth": world.auth}
+    answer = world.client.get("/api/get_live_call_statistics", headers=headers)
+    assert answer.json() == {
+        "response": {
+            "result": {
+                "live_calls_c2c": 2,
+                "live_calls_campaign": 2,
+                "live_calls_inbound": 1,
+                "live_calls_otp": 1,
+            },
+            "success": "true",
+        }
+    }
+
+
+def test_a_call_that_came_in_is_shown_as_such(world: World) -> None:
+    (call_id,) = ids.call_ids(1, NOW)
+    row = {
+        "account_id": world.account_id, "call_id": call_id, "attempt_id": call_id, "kind": "INBOUND",
+        "e164": f"+{ANKIT}", "caller_id": f"+{ABC}", "connect_to": "+15168148111", "disposition": "ANSWERED",
+        "dial_status": "ANSWER", "call_date": NOW,
+    }  # fmt: skip
+    with writing(world.engine) as connection:
+        cdrs.add(connection, [row])
+    (shown,) = world.ask("/api/get_cdr_by_request_id", {"request_id": call_id})["result"]
+    told = (
+        "call_direction",
+        "destination_context",
+        "caller_id",
+        "dialed_number",
+        "customer_number",
+        "agent_number",
+    )
+    assert [shown[name] for name in told] == ["inbound", "inbound", ABC, ANKIT, ABC, "15168148111"]
+    status, _ = world.refused("/api/get_cdr_by_request_id", {"request_id": ids.call_ids(1, NOW)[0]})
+    assert status == 404

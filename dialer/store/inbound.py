@@ -1,0 +1,88 @@
+"""SQL of calls that come in: the rules of accounts' numbers, and what is told of each call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Connection
+
+from dialer.store import bulk
+from dialer.store.tables import AnyRow, Rows, inbound_call, inbound_rule, provider
+
+
+def rule_of(connection: Connection, provider_id: str, called: str) -> AnyRow | None:
+    """The rule of a number that was called through this provider: only of an account that may use it."""
+    return connection.execute(
+        sa.select(inbound_rule)
+        .select_from(inbound_rule.join(provider, _may_use()))
+        .where(provider.c.id == provider_id, inbound_rule.c.e164 == called)
+    ).one_or_none()
+
+
+def _may_use() -> ColumnElement[bool]:
+    return sa.or_(provider.c.account_id.is_(None), provider.c.account_id == inbound_rule.c.account_id)
+
+
+def rules(connection: Connection, account_id: str | None = None) -> Rows:
+    """The rules of an account, or (for the operator) of all, by number."""
+    chosen = sa.true() if account_id is None else inbound_rule.c.account_id == account_id
+    return connection.execute(sa.select(inbound_rule).where(chosen).order_by(inbound_rule.c.e164)).all()
+
+
+def add_rule(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Insert a rule. IntegrityError when the number has one."""
+    connection.execute(inbound_rule.insert(), dict(row))
+
+
+def remove_rule(connection: Connection, account_id: str, e164: str) -> bool:
+    """Take away the rule of an account's number; whether it had one."""
+    removed = connection.execute(
+        inbound_rule.delete().where(inbound_rule.c.e164 == e164, inbound_rule.c.account_id == account_id)
+    )
+    return removed.rowcount > 0
+
+
+def lock_call(connection: Connection, row: Mapping[str, Any]) -> AnyRow:
+    """The call of a provider's session, locked; `row` is inserted when there is none yet."""
+    bulk.insert(connection, inbound_call, [row], unless=["provider_id", "session"])
+    return connection.execute(
+        sa.select(inbound_call)
+        .where(inbound_call.c.provider_id == row["provider_id"], inbound_call.c.session == row["session"])
+        .with_for_update()
+    ).one()
+
+
+def update_call(connection: Connection, call_id: str, **values: Any) -> None:
+    """Set columns of a locked call."""
+    connection.execute(inbound_call.update().where(inbound_call.c.id == call_id).values(**values))
+
+
+def lock_unsettled(connection: Connection, started_before: datetime, limit: int) -> Rows:
+    """Calls that have no CDR and began before then; those that another holds are skipped."""
+    return connection.execute(
+        sa.select(inbound_call)
+        .where(_is_open(), inbound_call.c.started_at < started_before)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def mark_recorded(connection: Connection, call_ids: Sequence[str]) -> None:
+    """Note that nothing more is expected of these calls."""
+    connection.execute(inbound_call.update().where(inbound_call.c.id.in_(call_ids)).values(recorded=True))
+
+
+def count_live(connection: Connection, account_id: str, since: datetime) -> int:
+    """How many calls that came in for this account since then have not ended."""
+    return connection.execute(
+        sa.select(sa.func.count())
+        .select_from(inbound_call)
+        .where(inbound_call.c.account_id == account_id, _is_open(), inbound_call.c.started_at > since)
+    ).scalar_one()
+
+
+def _is_open() -> ColumnElement[bool]:
+    return sa.literal_column("NOT inbound_call.recorded", sa.Boolean())
