@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from dialer import logs
 from dialer.db import make_engine
 from dialer.pace.limiter import Limiter
+from dialer.priority import step_back
 from dialer.secrets import SecretBox
 from dialer.settings import get_settings
 from dialer.tether import tether
@@ -77,6 +78,12 @@ def make_redis(url: str) -> Redis:
 @signals.setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
     logs.configure(get_settings())
+
+
+@signals.celeryd_after_setup.connect
+def _know_ones_place(**_: Any) -> None:
+    if "otp" not in app.amqp.queues.consume_from:
+        step_back()
 
 
 @signals.worker_before_create_process.connect

@@ -43,10 +43,11 @@ from workers.claim import AdapterCache, Placement, claim
 
 log = get_logger(__name__)
 
-#: Calls of one rehearsal: as many as go together on a busy day.
-CALLS = 100
+#: Events of one rehearsal, and calls: as many as go together on a busy day.
+EVENTS, CALLS = 500, 200
 #: Numbers for plays and films.
-CALLEES, CALLER = [f"+120255501{last:02}" for last in range(CALLS)], "12025550100"
+CALLER = "12025550100"
+CALLEES = [f"+1{area}55501{last:02}" for area in (202, 212, 213, 214, 215) for last in range(100)]
 ROUND_THE_CLOCK = {"start": "00:00", "end": "24:00"}
 
 Part = Callable[["Stage"], object]
@@ -122,12 +123,12 @@ def _place(stage: Stage, call_ids: Sequence[str], *, single: bool = False) -> No
 
 async def _submit_to_ourselves(placements: Sequence[Placement]) -> list[SubmitResult]:
     """Over HTTP, to a server that is there for these requests alone."""
-    server = await asyncio.start_server(_answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(_answer, "127.0.0.1", 0, backlog=CALLS)
     async with server, http.make_client(CALLS) as client:
         port = server.sockets[0].getsockname()[1]
         config = replace(placements[0].adapter.config, base_url=f"http://127.0.0.1:{port}")
         adapter = make_adapter(config)
-        sent = [submit(client, adapter, one.submission, timeout=2.0) for one in placements]
+        sent = [submit(client, adapter, one.submission, timeout=10.0) for one in placements]
         return await asyncio.gather(*sent)
 
 
@@ -142,12 +143,12 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 def hear(stage: Stage) -> None:
     """What the API does with a callback."""
-    _add_events(stage, [str(number) for number in range(CALLS)])
+    _add_events(stage, [str(number) for number in range(EVENTS)])
 
 
 def consume(stage: Stage) -> None:
     """What a consumer of events does."""
-    told = _add_events(stage, _add_attempts(stage, _add_calls(stage, CallState.IN_PROGRESS, dials=1)))
+    told = _add_events(stage, _add_attempts(stage, _add_calls(stage, CallState.IN_PROGRESS, EVENTS, dials=1)))
     results.consume_claimed(stage.connection, told, stage.now)
 
 
@@ -222,7 +223,7 @@ def _set(connection: Connection, limiter: Limiter) -> Stage:
     return Stage(connection, limiter, adapters, now, account_id, provider_id, row)
 
 
-def _add_calls(stage: Stage, state: CallState, **values: Any) -> list[str]:
+def _add_calls(stage: Stage, state: CallState, many: int = CALLS, **values: Any) -> list[str]:
     call = {
         "account_id": stage.account_id,
         "kind": CallKind.CAMPAIGN.value,
@@ -241,7 +242,7 @@ def _add_calls(stage: Stage, state: CallState, **values: Any) -> list[str]:
     }
     rows = [
         call | values | {"id": call_id, "e164": e164, "position": place}
-        for place, (call_id, e164) in enumerate(zip(ids.call_ids(CALLS, stage.now), CALLEES, strict=True))
+        for place, (call_id, e164) in enumerate(zip(ids.call_ids(many, stage.now), CALLEES, strict=False))
     ]
     stage.connection.execute(tables.call.insert(), rows)
     return [str(row["id"]) for row in rows]
@@ -262,7 +263,7 @@ def _add_attempts(stage: Stage, call_ids: Sequence[str]) -> list[str]:
     }
     rows = [
         attempt | {"id": ids.attempt_id(call_id, 1), "call_id": call_id, "e164": e164}
-        for call_id, e164 in zip(call_ids, CALLEES, strict=True)
+        for call_id, e164 in zip(call_ids, CALLEES, strict=False)
     ]
     stage.connection.execute(tables.attempt.insert(), rows)
     return [str(row["id"]) for row in rows]

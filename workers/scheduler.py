@@ -25,6 +25,7 @@ from dialer.calls import single
 from dialer.campaigns.release import VisitError, visit_next
 from dialer.db import AWAY, looking, make_engine, reading, utc_now, writing
 from dialer.pace.limiter import Limiter
+from dialer.priority import step_back
 from dialer.settings import Settings, get_settings
 from dialer.store import calls, campaigns, due, events
 from workers import cdrs, inbound, rehearsal
@@ -217,6 +218,7 @@ def run(settings: Settings | None = None) -> None:
     scheduler = make_scheduler(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: scheduler.stopping.set())
+    step_back()
     rehearsal.rehearse(scheduler.engine, scheduler.limiter, rehearsal.release)
     scheduler.doorbell.consume_events()
     log.info("scheduler runs")

@@ -118,7 +118,7 @@ def flower_argv(host: str, port: int) -> list[str]:
     return [
         sys.executable, "-m", "celery", "-A", "workers.app:app", "flower",
         f"--address={host}", f"--port={port}", "--read_only=True",
-        "--max_tasks=1000", "--purge_offline_workers=300", "--logging=warning",
+        "--max_tasks=500", "--purge_offline_workers=300", "--logging=warning",
     ]  # fmt: skip
 
 

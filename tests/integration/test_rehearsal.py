@@ -14,13 +14,14 @@ from sqlalchemy import Connection, Engine, create_engine
 from world import World, people
 
 from dialer.api.webhooks import Webhooks
+from dialer.campaigns.release import BATCH
 from dialer.db import reading
 from dialer.lifecycle import CallState
 from dialer.models import metadata
 from dialer.pace.limiter import Limiter
 from dialer.store import tables as t
 from workers import rehearsal
-from workers.rehearsal import CALLS, Part, Stage
+from workers.rehearsal import CALLS, EVENTS, Part, Stage
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def states(connection: Connection, table: sa.Table) -> Counter[str]:
 
 
 def released(connection: Connection) -> bool:
-    return states(connection, t.call) == {"RELEASED": CALLS}
+    return states(connection, t.call) == {"RELEASED": BATCH}
 
 
 def placed(connection: Connection) -> bool:
@@ -54,13 +55,13 @@ def placed(connection: Connection) -> bool:
 
 
 def heard(connection: Connection) -> bool:
-    return states(connection, t.event) == {"NEW": CALLS}
+    return states(connection, t.event) == {"NEW": EVENTS}
 
 
 def closed(connection: Connection) -> bool:
     return (
-        everything(connection)["cdr"] == CALLS
-        and states(connection, t.call) == {CallState.COMPLETED.value: CALLS}
+        everything(connection)["cdr"] == EVENTS
+        and states(connection, t.call) == {CallState.COMPLETED.value: EVENTS}
     )  # fmt: skip
 
 
