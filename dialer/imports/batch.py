@@ -5,12 +5,11 @@ A batch is read while the one before it is written: reading takes this process, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from dialer.imports import columns, uploads
 from dialer.imports.dialect import Dialect, DialectError
@@ -18,8 +17,6 @@ from dialer.imports.records import Records
 from dialer.models import ImportKind
 from dialer.store.contacts import NewContacts
 from dialer.store.tables import AnyRow
-
-T = TypeVar("T")
 
 #: Of a file with long rows a batch has fewer: about so many bytes, for in memory they are several times that.
 MOST_BYTES = 4 * 1024 * 1024
@@ -52,12 +49,12 @@ class Batch:
 class Reader:
     """Reads the batches of one import, up to `rows` rows each, and on request the next one beforehand.
 
-    Has a thread for that, and one for what else is to be done while a batch is written.
+    Has a thread for that.
     """
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
-        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="import")
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="import")
         self._next: tuple[int, Future[Batch]] | None = None
 
     def __enter__(self) -> Self:
@@ -80,10 +77,6 @@ class Reader:
         if not batch.at_end:
             following = self._threads.submit(_read, row, batch.offset, batch.line, self._rows)
             self._next = batch.offset, following
-
-    def meanwhile(self, work: Callable[[], T]) -> Future[T]:
-        """Begin to do `work` in another thread."""
-        return self._threads.submit(work)
 
 
 def _read(row: AnyRow, offset: int, line: int, limit: int) -> Batch:

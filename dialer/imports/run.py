@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import compress
@@ -36,6 +35,8 @@ ROWS = 20_000
 LEASE = timedelta(seconds=60)
 MOST_CLAIMED = 10
 LONGEST_SHOWN = 100
+#: Numbers of a DND list that are kept in memory: some 100 bytes each.
+MOST_LISTED = 200_000
 
 _FIELD_OF = {ImportKind.CONTACTS: "csv_name", ImportKind.DND: "dnd_csv_name"}
 _TARGET_OF = {ImportKind.CONTACTS: "list_id", ImportKind.DND: "dnd_list_id"}
@@ -111,8 +112,9 @@ def run_import(
     `tell` is shown the import's row before each batch.
     """
     until = clock() + timedelta(seconds=seconds)
+    listed = _Listed()
     with _collecting_little(), Reader(rows) as reader:
-        while not _run_batch(engine, import_id, reader, now := clock(), tell, ahead=now < until):
+        while not _run_batch(engine, import_id, reader, listed, now := clock(), tell, ahead=now < until):
             if clock() >= until:
                 return False
             gc.collect(0)
@@ -123,6 +125,7 @@ def _run_batch(
     engine: Engine,
     import_id: str,
     reader: Reader,
+    listed: _Listed,
     now: datetime,
     tell: Callable[[AnyRow], None],
     *,
@@ -150,9 +153,6 @@ def _run_batch(
             return True
         if held.offset != seen.offset:
             return False
-        # Asked on a connection of its own, so that the database looks while it takes the rows in. Not for the last
-        # batch, a short file's only one: many of those at once could take all connections and wait for one more.
-        listed = None if batch.at_end else reader.meanwhile(lambda: _listed_aside(engine, held, batch))
         _write(connection, held, batch, listed, now)
     return batch.at_end
 
@@ -195,22 +195,28 @@ def claim(connection: Connection, now: datetime, limit: int = MOST_CLAIMED) -> l
     return imports.claim(connection, now, now + LEASE, limit)
 
 
-def _listed_aside(engine: Engine, held: AnyRow, batch: Batch) -> set[str]:
-    with reading(engine) as connection:
-        return _listed(connection, held, batch)
+class _Listed:
+    """Which contacts stand on the account's global DND list. That is only counted here: who may be dialled is asked
+    when they are. So a list that is not too long is read once, and is then as it was when the import was taken up."""
+
+    def __init__(self) -> None:
+        self._known: set[str] | None = None
+        self._is_long = False
+
+    def among(self, connection: Connection, held: AnyRow, batch: Batch) -> set[str]:
+        """Those of a batch."""
+        if held.kind != ImportKind.CONTACTS:
+            return set()
+        if self._known is None and not self._is_long and not batch.at_end:  # else a short file's only batch
+            self._known = dnd.global_numbers(connection, held.account_id, MOST_LISTED)
+            self._is_long = self._known is None
+        if self._known is None:
+            return dnd.globally_listed(connection, held.account_id, batch.taken.e164)
+        return self._known.intersection(batch.taken.e164)
 
 
-def _listed(connection: Connection, held: AnyRow, batch: Batch) -> set[str]:
-    """Which numbers of a batch of contacts stand on the account's global DND list."""
-    if held.kind != ImportKind.CONTACTS:
-        return set()
-    return dnd.globally_listed(connection, held.account_id, batch.taken.e164)
-
-
-def _write(
-    connection: Connection, held: AnyRow, batch: Batch, listed: Future[set[str]] | None, now: datetime
-) -> None:
-    """Write a batch, and move the offset and the counters past it. `listed`: what `_listed` answers, if asked yet."""
+def _write(connection: Connection, held: AnyRow, batch: Batch, listed: _Listed, now: datetime) -> None:
+    """Write a batch, and move the offset and the counters past it."""
     numbers = batch.taken.e164
     new = _add(connection, held, batch.taken, now)
     duplicates = [
@@ -219,8 +225,7 @@ def _write(
         if not is_new
     ]
     _add_rejected(connection, held, sorted([*batch.rejected, *duplicates], key=lambda one: one.line))
-    on_dnd = _listed(connection, held, batch) if listed is None else listed.result()
-    suppressed = on_dnd.intersection(compress(numbers, new))
+    suppressed = listed.among(connection, held, batch).intersection(compress(numbers, new))
     values: dict[str, Any] = {
         "offset": batch.offset,
         "line": batch.line,

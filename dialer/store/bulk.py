@@ -31,6 +31,10 @@ _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 KEY, STATE, REASON = "_id", "_from", "_reason"
 #: Values that one SQLite statement looks for.
 MOST_IN = 2000
+#: Values that are worth two statements more to be looked up faster.
+MANY = 1_000
+_ONLY_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+_BY_ANY_WAY = "SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT"
 #: Rows of a COPY that are put together at once.
 COPIED_AT_ONCE = 1000
 _ESCAPED = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
@@ -138,8 +142,16 @@ def matching(
         f"SELECT wanted FROM unnest(string_to_array(%s, ',')) AS wanted CROSS JOIN LATERAL "  # noqa: S608 - as below
         f"(SELECT 1 FROM {name} WHERE {conditions} AND {name}.{key} = wanted LIMIT 1) AS held"
     )
-    result = connection.exec_driver_sql(sql, (",".join(sorted(values)), *where.values()))
+    if len(values) < MANY:
+        result = connection.exec_driver_sql(sql, (",".join(sorted(values)), *where.values()))
+        found.update(result.scalars())
+        return found
+    # Of thousands the index finds one after the other in half the time, if the planner is kept from reading it all.
+    sql = f"SELECT {key} FROM {name} WHERE {conditions} AND {key} = ANY(string_to_array(%s, ','))"  # noqa: S608
+    connection.exec_driver_sql(_ONLY_BY_INDEX)
+    result = connection.exec_driver_sql(sql, (*where.values(), ",".join(values)))
     found.update(result.scalars())
+    connection.exec_driver_sql(_BY_ANY_WAY)
     return found
 
 

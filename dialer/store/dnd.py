@@ -65,6 +65,16 @@ def is_listed_anywhere(connection: Connection, account_id: str | None, e164: str
     return connection.execute(found.limit(1)).first() is not None
 
 
+def global_numbers(connection: Connection, account_id: str, most: int) -> set[str] | None:
+    """All numbers of the account's global list; None when there are more than `most`."""
+    held = global_list(connection, account_id)
+    if held is None:
+        return set()
+    numbers = sa.select(dnd_number.c.e164).where(dnd_number.c.dnd_list_id == held.id).limit(most + 1)
+    found = set(connection.execute(numbers).scalars())
+    return found if len(found) <= most else None
+
+
 def add_list(
     connection: Connection, account_id: str, name: str, now: datetime, *, is_global: bool = False
 ) -> str:

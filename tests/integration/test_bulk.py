@@ -175,3 +175,15 @@ def test_times_come_back_in_utc_whatever_zone_the_server_keeps(database: Engine)
         assert now.utcoffset() == timedelta(0)
         if connection.dialect.name == "postgresql":
             assert connection.execute(sa.text("SHOW TimeZone")).scalar_one() == "UTC"
+
+
+@pytest.mark.parametrize("asked", [3, bulk.MANY + 3])
+def test_values_that_a_table_holds_are_found_among_few_and_among_many(engine: Engine, asked: int) -> None:
+    rows = [{"id": number, "words": f"+46{number}", "length": number % 2} for number in range(0, 4000, 3)]
+    with writing(engine) as connection:
+        bulk.insert(connection, table, rows)
+        wanted = [f"+46{number}" for number in range(asked)]
+        found = bulk.matching(connection, table, "words", wanted, length="1")
+        assert found == {one for place, one in enumerate(wanted) if place % 3 == 0 and place % 2}
+        if engine.dialect.name == "postgresql":  # the planner is free again
+            assert connection.exec_driver_sql("SHOW enable_seqscan").scalar_one() == "on"

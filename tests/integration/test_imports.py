@@ -28,7 +28,7 @@ from dialer.errors import FieldError, NotFound
 from dialer.imports import claim, run_import, start_import
 from dialer.imports.batch import MOST_BYTES
 from dialer.imports.records import LONGEST_RECORD
-from dialer.imports.run import ROWS
+from dialer.imports.run import MOST_LISTED, ROWS
 from dialer.imports.uploads import find
 from dialer.models import ImportKind
 from dialer.settings import Settings, SettingsError
@@ -237,7 +237,11 @@ def test_dnd_numbers_are_taken_once(desk: Desk) -> None:
         ]
 
 
-def test_contacts_on_the_global_dnd_list_are_taken_and_counted(desk: Desk) -> None:
+@pytest.mark.parametrize("kept", [0, 1, MOST_LISTED])
+def test_contacts_on_the_global_dnd_list_are_taken_and_counted(
+    desk: Desk, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialer.imports.run.MOST_LISTED", kept)  # longer lists are looked into batch by batch
     with writing(desk.engine) as connection:
         listed = dnd.global_list(connection, desk.account.id)
         named = dnd.add_list(connection, desk.account.id, "named", NOW)
