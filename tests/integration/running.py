@@ -22,7 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from world import PUBLIC_URL, World
+from world import World
 
 from dialer.api.webhooks import Webhooks
 from dialer.pace.limiter import Limiter
@@ -115,7 +115,7 @@ class Running:
         base_url = f"{self._serve(lambda: make_server(sandbox))}/{kind}"
         world.set_provider(kind=kind, base_url=base_url, **provider)
         self._redis = [make_redis(world.redis_url) for _ in range(workers + 2)]
-        adapters = AdapterCache(world.box, reconcile_after=settle_within, public_url=PUBLIC_URL)
+        adapters = AdapterCache(world.box, reconcile_after=settle_within, public_url=heard_at)
         self.dispatchers = [
             Dispatcher(world.engine, Limiter(redis), adapters, in_flight=40) for redis in self._redis[2:]
         ]

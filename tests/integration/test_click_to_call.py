@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from connecting import KIND, connecting
+from running import Running, until
 from sqlalchemy import Engine
 from world import World, in_threads, number
 
@@ -132,6 +134,21 @@ def test_a_provider_that_cannot_connect_is_not_asked_to(world: World) -> None:
     world.set_provider(kind="mitto")  # by another version, say
     assert world.claim([call_id]).placements == ()
     assert (world.call(call_id).state, world.call(call_id).reason) == ("WAITING", "provider cannot carry it")
+    world.check()
+
+
+def test_two_people_talk_through_a_company_that_connects_them(world: World, tmp_path: Path) -> None:
+    settings = {"username": "user", "password": "s3same", "customer_name": "acme"}
+    credentials = world.box.seal(settings)
+    with Running(world, tmp_path, kind="mtt-callback", credentials=credentials) as running:
+        asked = [world.click(number(1050 + place), number(1070 + place)) for place in range(5)]
+        running.bell.place_singles(asked)
+        until(lambda: all(world.call(one).state == CallState.COMPLETED for one in asked), "their calls")
+        running.no_attempt_came_twice()
+        rung = {f"+{line['to']}" for line in running.accepted()}
+        assert rung == {number(1050 + place) for place in range(5)}
+    told = {(row.e164, row.connect_to, row.dial_status) for row in world.rows(t.cdr)}
+    assert told == {(number(1050 + place), number(1070 + place), "ANSWER") for place in range(5)}
     world.check()
 
 
