@@ -26,6 +26,7 @@ from dialer.campaigns.release import LOST_ZONE, need_of_campaign, paces_of, wind
 from dialer.campaigns.template import TemplateError
 from dialer.lifecycle import AttemptState, CallKind, CallState, CampaignState
 from dialer.logs import get_logger, hide
+from dialer.pace.breaker import PROBE_WITHIN, Phase, phase_of
 from dialer.pace.limiter import Limiter, Stage, good_for, slack
 from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderError, Submission
@@ -43,6 +44,8 @@ LEASE = timedelta(seconds=30)
 #: Seconds between two looks for tokens, where the buckets hold what comes meanwhile: a claim of ten calls costs little
 #: more than one of a single call.
 LOOK_EVERY = 0.1
+#: Why a call waits that another one goes before.
+ON_TRIAL = "provider on trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Placement:
     #: Seconds of `moment()`: when its facts were read, and until when its tokens are good (None: it has no pace).
     claimed_at: float
     use_by: float | None = None
+    #: The one call that its provider's half-open breaker lets through.
+    is_probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,12 @@ class Claim:
     placements: tuple[Placement, ...] = ()
     refused: tuple[Refused, ...] = ()
     crowded: tuple[str, ...] = ()
+
+
+#: A call, and what is to be sent for it.
+Prepared = tuple[AnyRow, Adapter, Submission]
+#: Whose pace calls keep: their campaign (None: they are single calls), account and provider.
+Pacing = tuple[str | None, str, str]
 
 
 class AdapterCache:
@@ -134,14 +145,7 @@ def claim(
         return Claim()
     facts = _Facts(connection, released, known, now)
     ledger = Ledger(now)
-    ready: dict[tuple[str | None, str, str], list[tuple[AnyRow, Adapter, Submission]]] = {}
-    for call in released:
-        prepared = _prepare(call, facts, adapters, ledger, now)
-        if prepared is not None:
-            ready.setdefault((call.campaign_id, call.account_id, call.provider_id), []).append(
-                (call, *prepared)
-            )
-            facts.note_dial(call, now)
+    ready = _ready(released, facts, adapters, ledger, now)
     placements: list[Placement] = []
     refused: list[Refused] = []
     crowded: list[str] = []
@@ -156,10 +160,15 @@ def claim(
             continue
         use_by = moment() + min(good_for(pace.calls_per_minute) for pace in paces) if paces else None
         grant = limiter.take(Stage.SEND, provider_id, paces, len(batch), ahead=is_single)
-        for call, adapter, submission in batch[: grant.calls]:
+        going, is_probe = batch[: grant.calls], phase_of(provider, now) is Phase.HALF_OPEN
+        if is_probe and going and not _take_probe(connection, provider, now):
+            ledger.wait(going.pop()[0], now, ON_TRIAL)
+        for call, adapter, submission in going:
             settle_at = now + adapters.due_after(adapter)
             ledger.dial(call, _new_attempt(call, submission, now, settle_at))
-            placements.append(Placement(submission, call.id, provider_id, adapter, claimed_at, use_by))
+            placements.append(
+                Placement(submission, call.id, provider_id, adapter, claimed_at, use_by, is_probe=is_probe)
+            )
         left = [call for call, _, _ in batch[grant.calls :]]
         if grant.blocker == "hold":
             for call in left:
@@ -172,6 +181,28 @@ def claim(
             refused.append(Refused(tuple(call.id for call in left), grant.wait, may_be_late))
     ledger.write(connection)
     return Claim(tuple(placements), tuple(refused), tuple(crowded))
+
+
+def _ready(
+    released: Sequence[AnyRow], facts: _Facts, adapters: AdapterCache, ledger: Ledger, now: datetime
+) -> dict[Pacing, list[Prepared]]:
+    """Those that may be dialled now; of each that the pace goes by one at most through a provider on trial."""
+    ready: dict[Pacing, list[Prepared]] = {}
+    for call in released:
+        prepared = _prepare(call, facts, adapters, ledger, now)
+        if prepared is None:
+            continue
+        pacing = call.campaign_id, call.account_id, call.provider_id
+        if pacing in ready and phase_of(facts.providers[call.provider_id], now) is Phase.HALF_OPEN:
+            ledger.wait(call, now, ON_TRIAL)
+            continue
+        ready.setdefault(pacing, []).append((call, *prepared))
+        facts.note_dial(call, now)
+    return ready
+
+
+def _take_probe(connection: Connection, provider: AnyRow, now: datetime) -> bool:
+    return providers.take_probe(connection, provider.id, provider.breaker_until, now + PROBE_WITHIN)
 
 
 class _Facts:
@@ -300,6 +331,8 @@ def _prepare(
         ledger.wait(call, now, "provider not in use")  # the next release chooses another one
     elif provider.held_until is not None and provider.held_until > now:
         ledger.wait(call, provider.held_until, "provider held")
+    elif phase_of(provider, now) is Phase.OPEN:
+        ledger.wait(call, now, "provider left alone")  # the next release chooses another one
     else:
         try:
             if facts.why_unable(call, provider):  # chosen by another version, say

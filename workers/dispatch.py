@@ -28,9 +28,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from dialer import http
 from dialer.db import AWAY, utc_now, writing
 from dialer.logs import get_logger
+from dialer.pace.breaker import Tally
 from dialer.pace.limiter import Limiter
 from dialer.providers.base import submit
 from dialer.providers.contract import Outcome, SubmitResult
+from dialer.store import meters
 from workers.claim import LOOK_EVERY, AdapterCache, Claim, Placement, claim, moment
 from workers.replies import backoff, write
 
@@ -51,6 +53,8 @@ LINGER = 0.02
 GATHER = 0.06
 #: … and for a provider that has all the requests in flight that it may, and answers none.
 CROWDED_PATIENCE = 0.5
+#: Seconds between two counts of submits, for `/metrics`.
+METERED_EVERY = 5.0
 #: How long replies are tried to be written before the lease makes their attempts UNKNOWN.
 WRITE_PATIENCE = 20.0
 
@@ -119,6 +123,9 @@ class Dispatcher:
         self._claiming = threading.Lock()
         self._held: dict[str, float] = {}
         self._strikes: dict[str, int] = {}
+        self._tally = Tally()
+        self._submitted: Counter[meters.Key] = Counter()
+        self._metered_at = 0.0
         # asyncio itself holds tasks only weakly.
         self._sending: set[asyncio.Task[None]] = set()
         self._loop = http.new_loop()
@@ -192,7 +199,17 @@ class Dispatcher:
                 break
             taken += 1
         self._give_back(taken)
+        self._count_submits()
         return taken == self._all_places
+
+    def _count_submits(self) -> None:
+        submitted, self._submitted = self._submitted, Counter()
+        if submitted:
+            try:
+                with writing(self._engine) as connection:
+                    meters.add(connection, submitted)
+            except SQLAlchemyError as error:  # they are a matter of `/metrics` alone
+                log.warning("submits not counted", error=type(error).__name__)
 
     def close(self) -> None:
         """Stop the loop; call after `drain`."""
@@ -280,12 +297,20 @@ class Dispatcher:
     async def _send(self, placement: Placement) -> None:
         result = self._why_not(placement)
         if result is None:
-            trace = http.Trace(may_send=lambda: self._why_not(placement) is None)
+            denied: list[SubmitResult] = []
+
+            def may_send() -> bool:
+                reason = self._why_not(placement)
+                if reason is not None:
+                    denied.append(reason)
+                return reason is None
+
+            trace = http.Trace(may_send=may_send)
             result = await submit(
                 self._client, placement.adapter, placement.submission, timeout=HTTP_DEADLINE, trace=trace
             )
-            if result.outcome is Outcome.NOT_SENT and trace.connected:
-                result = self._why_not(placement) or result
+            if result.outcome is Outcome.NOT_SENT and denied:
+                result = denied[-1]  # we would not send it: that says nothing of the provider
         if result.outcome is Outcome.NOT_PROCESSED:
             result = await self._hold(placement, result)
         elif result.outcome is Outcome.PLACED:
@@ -372,4 +397,15 @@ class Dispatcher:
 
     def _write(self, group: Sequence[tuple[Placement, SubmitResult]]) -> None:
         with writing(self._engine) as connection:
-            write(connection, [result for _, result in group], self._clock(connection))
+            results = [result for _, result in group]
+            probes = {result.attempt_id for placement, result in group if placement.is_probe}
+            write(connection, results, self._clock(connection), probes=probes, tally=self._tally)
+            submitted = self._submitted + Counter(
+                (meters.SUBMIT, placement.provider_id, result.outcome.value) for placement, result in group
+            )
+            if time.monotonic() >= self._metered_at:
+                meters.add(connection, submitted)
+                submitted = Counter()
+        if not submitted:
+            self._metered_at = time.monotonic() + METERED_EVERY
+        self._submitted = submitted

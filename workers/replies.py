@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,18 +12,27 @@ from sqlalchemy import Connection
 from dialer.calls.ledger import Ledger
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.logs import get_logger
+from dialer.pace.breaker import Breaker, Heard, Tally, after
 from dialer.providers.contract import Outcome, Refusal, SubmitResult
 from dialer.store import attempts, calls, campaigns, providers
 from dialer.store.tables import AnyRow
 
 log = get_logger(__name__)
 
-#: How long a provider that was not reached is left alone at most.
-LONGEST_REST = timedelta(seconds=60)
+#: Rests end a little sooner or later, so that not all that waits comes at once.
+JITTER = (0.7, 1.3)
 
 
-def write(connection: Connection, results: Sequence[SubmitResult], now: datetime) -> None:
-    """Write what providers answered."""
+def write(
+    connection: Connection,
+    results: Sequence[SubmitResult],
+    now: datetime,
+    *,
+    probes: Collection[str] = (),
+    tally: Tally | None = None,
+) -> None:
+    """Write what providers answered. `probes` are the attempts that half-open breakers let through; `tally` is what
+    this process has kept from the breakers so far."""
     by_attempt: Mapping[str, SubmitResult] = {result.attempt_id: result for result in results}
     locked = attempts.lock(connection, sorted(by_attempt))
     their_calls = calls.lock(connection, sorted({row.call_id for row in locked.values()}))
@@ -35,12 +44,12 @@ def write(connection: Connection, results: Sequence[SubmitResult], now: datetime
     ledger = Ledger(now)
     holds: dict[str, datetime] = {}
     pauses: dict[str, str] = {}
-    unreached: dict[str, datetime] = {}
-    reached: set[str] = set()
+    heard: dict[str, Heard] = {}
     for attempt_id, attempt in locked.items():
         result = by_attempt[attempt_id]
         call = their_calls[attempt.call_id]
-        backs_off = result.outcome is Outcome.NOT_SENT and result.retry_after is None
+        backs_off = _was_not_reached(result)
+        _hear(heard.setdefault(attempt.provider_id, Heard()), result, is_probe=attempt_id in probes)
         if result.outcome is Outcome.NOT_PROCESSED:
             until = now + timedelta(seconds=result.retry_after or 1.0)
             holds[attempt.provider_id] = max(until, holds.get(attempt.provider_id, until))
@@ -48,25 +57,72 @@ def write(connection: Connection, results: Sequence[SubmitResult], now: datetime
             pauses[attempt.provider_id] = _storable(result.detail) or "refused for its own reasons"
         elif backs_off:
             result = replace(result, retry_after=backoff(call.unsent + 1, most=300.0))
-            until = now + timedelta(seconds=result.retry_after or 0.0)
-            unreached[attempt.provider_id] = min(until, unreached.get(attempt.provider_id, until))
-        else:
-            reached.add(attempt.provider_id)
         campaign = their_campaigns.get(attempt.campaign_id or "")
         _note(ledger, attempt, call, campaign, result, now, backs_off=backs_off)
-    # A provider that none of them reached is left alone for a while, longer each time, and others carry its calls.
-    for provider_id in sorted(unreached.keys() - reached - holds.keys()):
-        log.warning("provider not reached", provider_id=provider_id)
-        holds[provider_id] = min(unreached[provider_id], now + LONGEST_REST)
+    telling = {provider_id for provider_id, one in heard.items() if one.matters}
+    if tally is not None:
+        for provider_id in heard.keys() - telling:
+            tally.add(provider_id, heard[provider_id].good, now)
+        for provider_id in telling:
+            heard[provider_id].good += tally.take(provider_id, now)
+    _tell(connection, holds, pauses, {provider_id: heard[provider_id] for provider_id in telling}, now)
+    ledger.write(connection)
+
+
+def _was_not_reached(result: SubmitResult) -> bool:
+    """Not what was given back before it was sent: that says when it may go."""
+    return result.outcome is Outcome.NOT_SENT and result.retry_after is None
+
+
+def _hear(heard: Heard, result: SubmitResult, *, is_probe: bool) -> None:
+    """How one submit fared, for its provider's breaker."""
+    is_bad = result.outcome is Outcome.UNKNOWN or _was_not_reached(result)
+    if not is_bad and (
+        result.outcome is Outcome.NOT_SENT or not result.asked
+    ):  # it says nothing of the provider
+        heard.is_void = heard.is_void or is_probe
+        return
+    heard.bad += is_bad
+    heard.good += not is_bad
+    heard.unreached += _was_not_reached(result)
+    if is_probe:
+        heard.probe = not is_bad
+
+
+def _tell(
+    connection: Connection,
+    holds: Mapping[str, datetime],
+    pauses: Mapping[str, str],
+    heard: Mapping[str, Heard],
+    now: datetime,
+) -> None:
+    """Note what concerns whole providers: nothing, while all is well."""
+    touched = providers.with_ids(connection, {*holds, *pauses, *heard}) if holds or pauses or heard else {}
     # In the order in which release takes them, so that two transactions never wait for each other.
-    touched = providers.with_ids(connection, {*holds, *pauses}) if holds or pauses else {}
     for provider_id in sorted(touched, key=lambda one: (touched[one].priority, touched[one].name)):
         if provider_id in holds:
             providers.hold(connection, provider_id, holds[provider_id])
         if provider_id in pauses:
             log.error("provider paused", provider_id=provider_id, reason=pauses[provider_id])
             providers.pause(connection, provider_id, pauses[provider_id])
-    ledger.write(connection)
+        if provider_id in heard:
+            _tell_breaker(connection, provider_id, heard[provider_id], now)
+
+
+def _tell_breaker(connection: Connection, provider_id: str, heard: Heard, now: datetime) -> None:
+    row = providers.lock_breaker(connection, provider_id)
+    if row is None:
+        return  # removed meanwhile
+    before = Breaker.of(row)
+    breaker = after(before, heard, now, random.uniform(*JITTER))  # noqa: S311 - jitter
+    if breaker == before:
+        return
+    providers.update(connection, provider_id, **breaker.columns())
+    if breaker.trips > before.trips:
+        cause = "not reached" if heard.unreached == heard.bad else "failing"
+        log.warning("provider left alone", provider_id=provider_id, cause=cause, times=breaker.trips)
+    elif before.trips and not breaker.trips:
+        log.info("provider in use again", provider_id=provider_id)
 
 
 def _note(
@@ -105,4 +161,4 @@ def _storable(text: str) -> str:
 
 def backoff(times: int, *, most: float) -> float:
     """Seconds to wait before the next try after `times` failures: doubling from one second, with jitter."""
-    return min(most, 2.0 ** (min(times, 16) - 1) * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+    return min(most, 2.0 ** (min(times, 16) - 1) * random.uniform(*JITTER))  # noqa: S311 - jitter

@@ -27,7 +27,7 @@ from dialer.db import AWAY, looking, make_engine, reading, utc_now, writing
 from dialer.pace.limiter import Limiter
 from dialer.priority import step_back
 from dialer.settings import Settings, get_settings
-from dialer.store import calls, campaigns, due, events
+from dialer.store import calls, campaigns, due, events, meters
 from workers import cdrs, inbound, rehearsal
 from workers.app import make_app
 from workers.doorbell import Doorbell
@@ -44,6 +44,8 @@ SINGLES_EVERY = 0.1
 UPKEEP_EVERY = 1.0
 #: Seconds between two looks for providers whose CDRs are to be read.
 CDRS_EVERY = 5.0
+#: Seconds between two counts of CDRs, for `/metrics`.
+METERED_EVERY = 30.0
 #: A doorbell that nobody answered for so long is rung again.
 RING_AGAIN = timedelta(seconds=3)
 #: … and for events.
@@ -70,6 +72,7 @@ class Scheduler:
     reconcile_after: timedelta | None = None
     _singles_at: float = 0.0
     _cdrs_at: float = 0.0
+    _metered_at: float = 0.0
 
     def run(self) -> None:
         """Go round until `stopping` is set. Servers that are away are waited for."""
@@ -139,6 +142,9 @@ class Scheduler:
         self._each("look up or settle attempts", self._settle)
         self._each("read CDRs", self._ring_for_cdrs)
         self._each("settle calls that came in", lambda: inbound.settle(self.engine))
+        if time.monotonic() >= self._metered_at:
+            self._metered_at = time.monotonic() + METERED_EVERY
+            self._each("count CDRs", self._fold_cdrs)
 
     def _each(self, what: str, do: Callable[[], object]) -> None:
         try:
@@ -192,6 +198,10 @@ class Scheduler:
         self._cdrs_at = time.monotonic() + CDRS_EVERY
         for provider_id in cdrs.claim_due(self.engine):
             self.doorbell.read_cdrs(provider_id)
+
+    def _fold_cdrs(self) -> None:
+        with writing(self.engine) as connection:
+            meters.fold(connection, utc_now(connection))
 
     def _postpone(self, campaign_id: str) -> None:
         with writing(self.engine) as connection:

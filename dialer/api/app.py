@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import Engine
 
 import dialer
-from dialer.api import cpaas, envelope, health
+from dialer.api import cpaas, envelope, health, metrics
 from dialer.settings import Settings
 
 
@@ -30,6 +30,7 @@ def make_app(
     app.state.clock = clock or (lambda: datetime.now(UTC))
     envelope.install(app)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(cpaas.router)
     app.include_router(cpaas.bare_router)
     for router in extra_routers:

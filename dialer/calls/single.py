@@ -22,6 +22,7 @@ from dialer.db import one_statement, reading, utc_now, writing
 from dialer.errors import Conflict, FieldError
 from dialer.lifecycle import CallKind, CallState
 from dialer.numbers import zone_of
+from dialer.pace.breaker import left_alone_until
 from dialer.pace.limiter import Limiter, Stage
 from dialer.providers.contract import Capability
 from dialer.providers.need import Need, able_kinds, of_single, why_nobody, why_unable
@@ -193,8 +194,8 @@ class _Places:
         ask_again = now + STUCK
         crowded_id = None
         for provider in candidates:
-            if provider.held_until is not None and provider.held_until > now:
-                ask_again = min(ask_again, provider.held_until)
+            if (left_alone := left_alone_until(provider, now)) is not None:
+                ask_again = min(ask_again, left_alone)
             elif not self._has_room("provider_id", provider):
                 ask_again = min(ask_again, now + CROWDED)
                 crowded_id = crowded_id or provider.id

@@ -21,6 +21,7 @@ from dialer.calls.ledger import Ledger
 from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, known_zone, next_opening
 from dialer.db import AWAY, reading, utc_now, writing
 from dialer.lifecycle import CallKind, CallState, CampaignState
+from dialer.pace.breaker import left_alone_until
 from dialer.pace.limiter import Grant, Limiter, Pace, Stage
 from dialer.providers.need import Need, of_campaign, why_unable
 from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers, singles
@@ -48,6 +49,8 @@ LATER = timedelta(seconds=0.5)
 SINGLES_SOON = timedelta(seconds=0.25)
 #: … when nothing can carry its calls.
 STUCK = timedelta(seconds=5)
+#: … and while a provider that could is on trial.
+TRIAL = timedelta(seconds=1)
 #: When a contact is looked at again whose zone this host does not know.
 LOST_ZONE = timedelta(hours=1)
 #: Whose tokens campaigns share.
@@ -78,11 +81,13 @@ class Visit:
 @dataclass(frozen=True, slots=True)
 class Route:
     """The provider that carries a batch, and how many calls it may be: of what is shared with others its part. `tick`:
-    of which time a multiple is to be waited for until there may be more."""
+    of which time a multiple is to be waited for until there may be more. `spills`: another provider can carry at once
+    what this one cannot."""
 
     provider: AnyRow
     calls: int
     tick: timedelta | None
+    spills: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,7 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
         progress=progress,
         exhausted=exhausted,
         tick=route.tick,
+        spills=route.spills,
     )
     # Who was only kept from tokens by others stays first in turn; whoever else was looked at had its turn, or
     # campaigns that only wait would come before those with work, again and again.
@@ -228,26 +234,54 @@ def _route(
     """The provider that carries this batch and how many calls it may be, or when to ask again."""
     ask_again = now + STUCK
     kept_by_others = False
-    for provider in _candidates(connection, campaign):
-        if provider.held_until is not None and provider.held_until > now:
-            ask_again = min(ask_again, provider.held_until)
-            continue
-        room = want
-        if provider.max_concurrent is not None:
-            providers.lock(connection, provider.id)
-            room = min(room, provider.max_concurrent - _occupied(connection, "provider_id", provider.id, now))
-        if room <= 0:
-            ask_again = min(ask_again, now + SOON)
+    candidates = _candidates(connection, campaign)
+    for place, provider in enumerate(candidates):
+        room = _room_at(connection, provider, want, now)
+        if isinstance(room, datetime):
+            ask_again = min(ask_again, room)
             continue
         grant = limiter.look(Stage.RELEASE, provider.id, paces_of(campaign, account, provider), room)
         if grant.calls:
             sharing = _sharing(connection, account, provider, now)
             part = _part(limiter, account, provider, sharing) if sharing > 1 else grant.calls
             tick = SOON if part < grant.calls else PACED if grant.blocker else None
-            return Route(provider, min(grant.calls, part), tick)
+            spills = min(room, grant.calls) < want and any(
+                _may_carry(connection, limiter, campaign, account, other, now)
+                for other in candidates[place + 1 :]
+            )
+            return Route(provider, min(grant.calls, part), tick, spills)
         kept_by_others = kept_by_others or grant.blocker in SHARED
         ask_again = min(ask_again, now + timedelta(seconds=grant.wait))
     return NoRoute(next_tick(ask_again, SOON), kept_by_others)
+
+
+def _room_at(connection: Connection, provider: AnyRow, want: int, now: datetime) -> int | datetime:
+    """How many of so many calls a provider has places for, its pace aside; or when to ask again, when it has none."""
+    is_on_trial = provider.breaker_trips > 0
+    left_alone = left_alone_until(provider, now)
+    if left_alone is None and is_on_trial and calls.has_released(connection, provider.id):
+        left_alone = now + TRIAL  # that one is to show how it is
+    if left_alone is not None:
+        return min(left_alone, now + TRIAL) if is_on_trial else left_alone
+    room = 1 if is_on_trial else want
+    if provider.max_concurrent is not None:
+        providers.lock(connection, provider.id)
+        room = min(room, provider.max_concurrent - _occupied(connection, "provider_id", provider.id, now))
+    return room if room > 0 else now + SOON
+
+
+def _may_carry(
+    connection: Connection,
+    limiter: Limiter,
+    campaign: AnyRow,
+    account: AnyRow,
+    provider: AnyRow,
+    now: datetime,
+) -> bool:
+    """Whether it could carry a call at once."""
+    if isinstance(_room_at(connection, provider, 1, now), datetime):
+        return False
+    return limiter.look(Stage.RELEASE, provider.id, paces_of(campaign, account, provider), 1).calls > 0
 
 
 def _sharing(connection: Connection, account: AnyRow, provider: AnyRow, now: datetime) -> int:
@@ -445,8 +479,11 @@ def _wake_at(
     progress: bool,
     exhausted: bool,
     tick: timedelta | None,
+    spills: bool,
 ) -> datetime:
     """When to look at the campaign again."""
+    if progress and spills:
+        return now
     if grant.blocker or (progress and tick is not None):
         return next_tick(now + max(timedelta(seconds=grant.wait), A_BIT), tick or SOON)
     if progress:

@@ -243,6 +243,10 @@ def _providers(engine: Engine, settings: Settings) -> Findings:
             yield Finding(
                 check, "warn", f"{sentence} It asked to be left alone until {row.held_until:%H:%M:%S} UTC."
             )
+        elif row.breaker_trips:
+            yield Finding(
+                check, "warn", f"{sentence} Calls through it failed, so that it is used for one at a time."
+            )
         else:
             yield Finding(check, "ok", sentence)
 

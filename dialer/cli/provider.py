@@ -92,7 +92,10 @@ def add(
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the providers in the order in which they are tried."""
+    """List the providers in the order in which they are tried.
+
+    A breaker that is open leaves a provider alone that fails; half-open, it tries it with one call.
+    """
     from dialer.db import reading
     from dialer.store import providers
 
@@ -100,7 +103,17 @@ def list_(json: Json = False) -> None:
         rows = [_listed(row) for row in providers.every(connection)]
     print_rows(
         rows,
-        ["name", "kind", "state", "priority", "calls_per_minute", "max_concurrent", "account_id", "base_url"],
+        [
+            "name",
+            "kind",
+            "state",
+            "breaker",
+            "priority",
+            "calls_per_minute",
+            "max_concurrent",
+            "account_id",
+            "base_url",
+        ],
         as_json=json,
         nothing="There is no provider yet: `dialer provider add NAME --kind KIND` adds one.",
     )
@@ -189,9 +202,11 @@ def try_out(name: Name, json: Json = False) -> None:
 def enable(name: Name) -> None:
     """Use a provider again.
 
-    Also after the engine paused it by itself, for lack of funds or bad credentials.
+    Also after the engine paused it by itself, for lack of funds or bad credentials, or while its breaker is open.
     """
-    _change(name, enabled=True, paused_reason=None)
+    from dialer.pace.breaker import Breaker
+
+    _change(name, enabled=True, paused_reason=None, **Breaker().columns())
     remark(f"Provider {name} is in use.")
 
 
@@ -296,6 +311,8 @@ def _get(connection: Connection, name: str) -> AnyRow:
 
 
 def _listed(row: AnyRow) -> dict[str, Any]:
+    from dialer.pace.breaker import phase_of
+
     return {
         "name": row.name,
         "id": row.id,
@@ -308,6 +325,8 @@ def _listed(row: AnyRow) -> dict[str, Any]:
         "base_url": row.base_url,
         "paused_reason": row.paused_reason,
         "held_until": row.held_until,
+        "breaker": phase_of(row, datetime.now(UTC)).value,
+        "breaker_until": row.breaker_until,
     }
 
 

@@ -16,6 +16,7 @@ from dialer.models.history import History
 from dialer.models.imports import Import, ImportKind, ImportState, RejectedRow
 from dialer.models.inbound import InboundAction, InboundCall, InboundRule
 from dialer.models.message import Message
+from dialer.models.meter import Meter
 from dialer.models.provider import Provider
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "InboundRule",
     "ListField",
     "Message",
+    "Meter",
     "Provider",
     "RejectedRow",
     "metadata",

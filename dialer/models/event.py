@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from dialer.models.base import CallId, PublicId, Serial, State, UtcDateTime, state_check
+from dialer.models.base import CallId, PublicId, Serial, State, UtcDateTime, state_check, states_in
 
 
 class EventState(StrEnum):
@@ -23,6 +23,7 @@ class EventState(StrEnum):
 
 
 _new = text(f"state = '{EventState.NEW}'")
+_odd = text(states_in("state", frozenset({EventState.UNMATCHED, EventState.UNREADABLE})))
 _may_match = text(f"state = '{EventState.UNMATCHED}' AND reference IS NOT NULL")
 
 
@@ -36,6 +37,8 @@ class Event(SQLModel, table=True):
         state_check("state", EventState),
         # store.events.claim: in the order of arrival.
         Index("event_new_idx", "id", postgresql_where=_new, sqlite_where=_new),
+        # store.meters.odd_events.
+        Index("event_odd_idx", "state", postgresql_where=_odd, sqlite_where=_odd),
         # store.events.revive: it came before the reply that told the provider's reference.
         Index(
             "event_reference_idx",

@@ -34,6 +34,13 @@ class Provider(SQLModel, table=True):
     max_concurrent: int | None = None
     #: After a 429: nobody calls it before this time. Kept here too, so that a flushed Redis forgets nothing.
     held_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: The circuit breaker (dialer/pace/breaker.py): how many times in a row it has opened, before when nobody calls the
+    #: provider for it, and the submits counted since then.
+    breaker_trips: int = 0
+    breaker_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    breaker_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    breaker_good: int = 0
+    breaker_bad: int = 0
     webhook_token: str
     previous_webhook_token: str | None = None
     previous_token_until: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -580,6 +580,7 @@ def _result(
         disposition=verdict.disposition,
         retry_after=verdict.retry_after,
         detail=scrub(verdict.detail, submission, _secrets(adapter, request)),
+        asked=request is not None,
     )
 
 

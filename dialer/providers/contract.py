@@ -134,7 +134,9 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """What became of a submit. `retry_after` is in seconds; `detail` holds no number, credential or text."""
+    """What became of a submit. `retry_after` is in seconds; `detail` holds no number, credential or text. `asked`: the
+    provider was, or was to be; False for an attempt that cannot be put into its words.
+    """
 
     attempt_id: str
     outcome: Outcome
@@ -143,6 +145,7 @@ class SubmitResult:
     disposition: Disposition | None = None
     retry_after: float | None = None
     detail: str = ""
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,14 @@ def count_released(connection: Connection, campaign_id: str) -> int:
     ).scalar_one()
 
 
+def has_released(connection: Connection, provider_id: str) -> bool:
+    """Whether a call was released to this provider that no worker has taken yet."""
+    released = sa.select(sa.literal(1)).where(
+        call.c.provider_id == provider_id, in_states(call, {CallState.RELEASED})
+    )
+    return connection.execute(released.limit(1)).first() is not None
+
+
 def untaken(connection: Connection, rung_before: datetime, limit: int) -> Rows:
     """Released calls whose last doorbell nobody answered; (id, campaign_id), locked."""
     return connection.execute(

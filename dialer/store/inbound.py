@@ -75,12 +75,16 @@ def mark_recorded(connection: Connection, call_ids: Sequence[str]) -> None:
     connection.execute(inbound_call.update().where(inbound_call.c.id.in_(call_ids)).values(recorded=True))
 
 
-def count_live(connection: Connection, account_id: str, since: datetime) -> int:
-    """How many calls that came in for this account since then have not ended."""
+def count_live(connection: Connection, account_id: str | None, since: datetime) -> int:
+    """How many calls that came in for this account (None: for all) since then have not ended."""
     return connection.execute(
         sa.select(sa.func.count())
         .select_from(inbound_call)
-        .where(inbound_call.c.account_id == account_id, _is_open(), inbound_call.c.started_at > since)
+        .where(
+            sa.true() if account_id is None else inbound_call.c.account_id == account_id,
+            _is_open(),
+            inbound_call.c.started_at > since,
+        )
     ).scalar_one()
 
 

@@ -52,6 +52,28 @@ def hold(connection: Connection, provider_id: str, until: datetime) -> None:
     )
 
 
+def lock_breaker(connection: Connection, provider_id: str) -> AnyRow | None:
+    """A provider's row, held, so that what its breaker has heard is counted once."""
+    return connection.execute(
+        sa.select(provider).where(provider.c.id == provider_id).with_for_update()
+    ).one_or_none()
+
+
+def take_probe(connection: Connection, provider_id: str, seen: datetime | None, until: datetime) -> bool:
+    """Whether the one call that a half-open breaker lets through is ours; others wait until then. `seen` is until when
+    the breaker was open: whoever was faster has moved that."""
+    taken = connection.execute(
+        provider.update()
+        .where(
+            provider.c.id == provider_id,
+            provider.c.breaker_trips > 0,
+            provider.c.breaker_until == seen,
+        )
+        .values(breaker_until=until)
+    )
+    return taken.rowcount == 1
+
+
 def pause(connection: Connection, provider_id: str, reason: str) -> None:
     """Stop using a provider until a person enables it again: no funds, bad credentials, forbidden."""
     connection.execute(

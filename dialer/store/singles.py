@@ -47,7 +47,16 @@ class Asked:
 
 #: What of an account and a provider decides whether and when they can take a call …
 _OF_ACCOUNT = ("id", "auth_hash", "enabled", "default_region", "time_zone", "max_concurrent")
-_OF_PROVIDER = ("id", "name", "kind", "priority", "paused_reason", "held_until", "max_concurrent")
+_OF_PROVIDER = (
+    "id",
+    "name",
+    "kind",
+    "priority",
+    "paused_reason",
+    "held_until",
+    "breaker_until",
+    "max_concurrent",
+)
 #: … and what of all decides whether and how it is dialled.
 _TO_DIAL = {
     call: (
@@ -57,6 +66,7 @@ _TO_DIAL = {
     account: ("id", "enabled", "frequency_cap", "calls_per_minute"),
     provider: (
         "id", "name", "kind", "base_url", "credentials", "enabled", "paused_reason", "held_until",
+        "breaker_trips", "breaker_until",
         "calls_per_minute", "webhook_token",
     ),
     message: (

@@ -38,6 +38,7 @@ inbound_call = metadata.tables["inbound_call"]
 inbound_rule = metadata.tables["inbound_rule"]
 list_field = metadata.tables["list_field"]
 message = metadata.tables["message"]
+meter = metadata.tables["meter"]
 provider = metadata.tables["provider"]
 rejected_row = metadata.tables["rejected_row"]
 

@@ -115,7 +115,7 @@ class Running:
         base_url = f"{self._serve(lambda: make_server(sandbox))}/{kind}"
         world.set_provider(kind=kind, base_url=base_url, **provider)
         self._redis = [make_redis(world.redis_url) for _ in range(workers + 2)]
-        adapters = AdapterCache(world.box, reconcile_after=settle_within, public_url=heard_at)
+        adapters = AdapterCache(world.box, reconcile_after=settle_within, public_url=webhook)
         self.dispatchers = [
             Dispatcher(world.engine, Limiter(redis), adapters, in_flight=40) for redis in self._redis[2:]
         ]

@@ -234,7 +234,7 @@ def test_what_was_provably_not_sent_waits_longer_each_time_and_costs_no_repeat(w
         assert row.state == CallState.WAITING
         waits.append((row.due_at - world.clock.now).total_seconds())
         assert world.release() == [], "not before its time"
-        world.clock.now = row.due_at
+        world.clock.now = max(row.due_at, world.rows(t.provider)[0].breaker_until)
         assert world.release() == [call_id]
     assert [0.5 < wait / 2**place < 1.5 for place, wait in enumerate(waits)] == [True] * 5
     attempts = world.dial([call_id])
@@ -409,8 +409,8 @@ def test_a_provider_that_was_not_reached_is_left_alone_and_the_next_one_carries_
     with writing(world.engine) as connection:  # still resting when the first of them is due again
         connection.execute(
             t.provider.update()
-            .where(t.provider.c.id == world.provider_id, t.provider.c.held_until.is_not(None))
-            .values(held_until=world.clock.now + timedelta(seconds=30))
+            .where(t.provider.c.id == world.provider_id, t.provider.c.breaker_trips > 0)
+            .values(breaker_until=world.clock.now + timedelta(seconds=30))
         )
     world.clock.forward(1)
     assert sorted(world.release()) == sorted(unlucky)
@@ -423,7 +423,7 @@ def test_one_call_that_was_placed_shows_that_the_provider_is_there(world: World)
     replies = [SubmitResult(first, Outcome.PLACED), SubmitResult(second, Outcome.NOT_SENT)]
     with writing(world.engine) as connection:
         write(connection, replies, world.clock.now)
-    assert world.rows(t.provider)[0].held_until is None
+    assert world.rows(t.provider)[0].breaker_trips == 0
 
 
 def test_what_rings_although_it_was_held_as_never_placed_is_not_rung_again_soon(world: World) -> None:

@@ -24,6 +24,7 @@ from world import ALWAYS, ENDINGS, World, number, repeating
 
 from dialer.db import make_engine
 from dialer.errors import Conflict
+from dialer.pace.breaker import Breaker
 from dialer.providers.contract import Outcome, Refusal
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
@@ -215,7 +216,7 @@ class Nemesis(RuleBasedStateMachine):
         """When the nemesis rests, all campaigns come to their end within bounded time."""
         self.rests += 1
         self.in_flight.clear()
-        self.world.set_provider(paused_reason=None, held_until=None)
+        self.world.set_provider(paused_reason=None, held_until=None, **Breaker().columns())
         for _ in range(60):
             if self._is_over():
                 break

@@ -35,6 +35,7 @@ from dialer.lifecycle import (
     CallState,
     CampaignState,
 )
+from dialer.pace.breaker import Tally
 from dialer.pace.limiter import Limiter
 from dialer.providers.contract import Outcome, SubmitResult
 from dialer.secrets import SecretBox
@@ -92,6 +93,9 @@ class World:
     provider_id: str = ""
     told: int = 0
     to_look_up: list[str] = field(default_factory=list)
+    #: What a dispatcher remembers: attempts let through by half-open breakers, and what went well.
+    probes: set[str] = field(default_factory=set)
+    tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
         self.redis = Redis.from_url(self.redis_url)
@@ -260,7 +264,9 @@ class World:
             chosen = sa.select(t.call.c.campaign_id).where(t.call.c.id.in_(call_ids))
             single = not any(connection.execute(chosen).scalars())  # as their doorbell would say
             now = self.clock(connection)
-            return claim(connection, self.limiter, self.adapters, call_ids, now, single=single)
+            claimed = claim(connection, self.limiter, self.adapters, call_ids, now, single=single)
+        self.probes |= {one.submission.attempt_id for one in claimed.placements if one.is_probe}
+        return claimed
 
     def dial(self, call_ids: Sequence[str]) -> list[str]:
         """Claim, and have the provider take all that is claimed; the attempts."""
@@ -278,7 +284,7 @@ class World:
         else:
             answers = [SubmitResult(one, outcome, **values) for one in attempt_ids]
         with writing(self.engine) as connection:
-            replies.write(connection, answers, self.clock(connection))
+            replies.write(connection, answers, self.clock(connection), probes=self.probes, tally=self.tally)
 
     def tell(self, attempt_id: str, ending: str = "answered", *, provider_id: str | None = None) -> None:
         """Store a callback: `ringing`, or how it ended."""
