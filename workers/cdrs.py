@@ -7,7 +7,6 @@ is dialled for what a CDR says.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -15,18 +14,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from dialer import http
 from dialer.db import AWAY, reading, utc_now, writing
 from dialer.lifecycle import DIAL_STATUS, AttemptState, Disposition
 from dialer.logs import get_logger
 from dialer.pace.limiter import Limiter, Pace, Stage
 from dialer.providers.base import read_cdr_page
-from dialer.providers.contract import CdrPage, Fact, ProviderError, TooManyRequestsError
+from dialer.providers.contract import Fact, ProviderError, TooManyRequestsError
 from dialer.providers.kinds import adapter_class, adapter_kinds
 from dialer.store import attempts, cdr_polls, providers
 from dialer.store.tables import AnyRow
 from workers.claim import AdapterCache
 from workers.lookups import REST, hold, rate, usable
+from workers.outside import Outside
 from workers.results import GROUP, apply
 
 log = get_logger(__name__)
@@ -60,52 +59,51 @@ def claim_due(engine: Engine, clock: Clock = utc_now) -> list[str]:
 
 
 def read_cdrs(
-    engine: Engine, limiter: Limiter, adapters: AdapterCache, provider_id: str, clock: Clock = utc_now
+    engine: Engine,
+    limiter: Limiter,
+    adapters: AdapterCache,
+    outside: Outside,
+    provider_id: str,
+    clock: Clock = utc_now,
 ) -> bool:
     """Read on in a provider's CDRs for one stint; whether that was all there is to read for now.
 
     Raises `redis.RedisError` when the pace cannot be asked. What was not read is read at the next time.
     """
     until = time.monotonic() + STINT
-    with asyncio.Runner(loop_factory=http.new_loop) as runner:
-        client = http.make_client(1)
+    while time.monotonic() < until:
+        with reading(engine) as connection:
+            now = clock(connection)
+            provider = providers.with_ids(connection, [provider_id]).get(provider_id)
+            poll = cdr_polls.of(connection, provider_id)
+        adapter = usable(adapters, provider, now) if provider is not None else None
+        if provider is None or poll is None or adapter is None:
+            return True
+        pace = Pace("provider", provider_id, rate(provider.calls_per_minute))
+        grant = limiter.take(Stage.LOOK_UP, provider_id, [pace], 1)
+        if grant.blocker == "hold":
+            return True
+        if not grant.calls:
+            time.sleep(min(grant.wait, STINT))
+            continue
+        since, span_end = _span(provider, poll, now)
+        asking = read_cdr_page(outside.client, adapter, since, span_end, poll.page, timeout=TIMEOUT)
         try:
-            while time.monotonic() < until:
-                with reading(engine) as connection:
-                    now = clock(connection)
-                    provider = providers.with_ids(connection, [provider_id]).get(provider_id)
-                    poll = cdr_polls.of(connection, provider_id)
-                adapter = usable(adapters, provider, now) if provider is not None else None
-                if provider is None or poll is None or adapter is None:
-                    return True
-                pace = Pace("provider", provider_id, rate(provider.calls_per_minute))
-                grant = limiter.take(Stage.LOOK_UP, provider_id, [pace], 1)
-                if grant.blocker == "hold":
-                    return True
-                if not grant.calls:
-                    time.sleep(min(grant.wait, STINT))
-                    continue
-                since, span_end = _span(provider, poll, now)
-                try:
-                    page = runner.run(
-                        read_cdr_page(client, adapter, since, span_end, poll.page, timeout=TIMEOUT)
-                    )
-                except TooManyRequestsError as error:
-                    hold(engine, limiter, provider_id, error.retry_after or REST, clock)
-                    return True
-                except ProviderError as error:
-                    log.warning("CDRs not read", provider_id=provider_id, error=str(error))
-                    _begin_anew(engine, poll)
-                    return True
-                # Some providers tell whole days, however little of them is asked for.
-                fresh = [fact for fact in page.facts if fact.at >= since - LONGEST_CALL]
-                _take_in(engine, provider_id, fresh, clock)
-                if not _read_on(engine, poll, page, span_end) or (
-                    page.next in (None, poll.page) and span_end >= now
-                ):
-                    return True
-        finally:
-            runner.run(client.aclose())
+            page = outside.run(asking)
+        except TooManyRequestsError as error:
+            hold(engine, limiter, provider_id, error.retry_after or REST, clock)
+            return True
+        except ProviderError as error:
+            log.warning("CDRs not read", provider_id=provider_id, error=str(error))
+            _begin_anew(engine, poll)
+            return True
+        # Some providers tell whole days, however little of them is asked for.
+        fresh = [fact for fact in page.facts if fact.at >= since - LONGEST_CALL]
+        _take_in(engine, provider_id, fresh, clock)
+        is_last = page.next in (None, poll.page)
+        is_ours = _read_on(engine, poll, None if is_last else page.next, span_end)
+        if not is_ours or (is_last and span_end >= now):
+            return True
     return False
 
 
@@ -114,12 +112,12 @@ def _span(provider: AnyRow, poll: AnyRow, now: datetime) -> tuple[datetime, date
     return since - OVERLAP, poll.reading_to or min(now, since + LONGEST_SPAN)
 
 
-def _read_on(engine: Engine, poll: AnyRow, page: CdrPage, span_end: datetime) -> bool:
-    """Note that a page is read; whether nobody else reads the same."""
+def _read_on(engine: Engine, poll: AnyRow, following: str | None, span_end: datetime) -> bool:
+    """Note that a page is read, and which one follows; whether nobody else reads the same."""
     with writing(engine) as connection:
-        if page.next in (None, poll.page):
+        if following is None:
             return cdr_polls.advance(connection, poll, read_to=span_end, reading_to=None, page=None)
-        return cdr_polls.advance(connection, poll, reading_to=span_end, page=page.next)
+        return cdr_polls.advance(connection, poll, reading_to=span_end, page=following)
 
 
 def _begin_anew(engine: Engine, poll: AnyRow) -> None:

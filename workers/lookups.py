@@ -7,16 +7,15 @@ it is due again (`workers.reconcile`), and settled at last.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from dialer import http
 from dialer.db import AWAY, reading, utc_now, writing
+from dialer.http import Client
 from dialer.lifecycle import Disposition
 from dialer.logs import get_logger
 from dialer.models.event import EventState
@@ -27,6 +26,7 @@ from dialer.secrets import SecretError
 from dialer.store import attempts, events, providers
 from dialer.store.tables import AnyRow
 from workers.claim import AdapterCache
+from workers.outside import AT_ONCE, Outside
 from workers.reconcile import end_unknown
 from workers.results import apply, keep_references
 
@@ -34,9 +34,7 @@ log = get_logger(__name__)
 
 #: Seconds from connecting to the whole answer.
 TIMEOUT = 10.0
-#: Look-ups at once …
-AT_ONCE = 8
-#: … and seconds for all of them, less than a task may take; who was not asked by then is due again.
+#: Seconds for a batch, less than a task may take; who was not asked by then is due again.
 STINT = 25.0
 #: Look-ups per minute at a provider: half of its pace of calls, between these.
 FEWEST, MOST = 12, 300
@@ -46,13 +44,13 @@ LOOK_UP = "LOOK-UP"
 REST = 30.0
 
 Clock = Callable[[Connection], datetime]
-AnswerT = TypeVar("AnswerT")
 
 
 def look_up_attempts(
     engine: Engine,
     limiter: Limiter,
     adapters: AdapterCache,
+    outside: Outside,
     ids: Sequence[str],
     clock: Clock = utc_now,
 ) -> int:
@@ -74,7 +72,7 @@ def look_up_attempts(
         grant = limiter.take(Stage.LOOK_UP, provider_id, [pace], len(theirs))
         asking.append(_Asking(provider, adapter, theirs[: grant.calls]))
         _queue(engine, theirs[grant.calls :], now, timedelta(seconds=grant.wait), pace)
-    run(_ask_all(asking))
+    outside.run(_ask_all(outside.client, asking))
     for one in asking:
         if one.held_for is not None:
             hold(engine, limiter, one.provider.id, one.held_for, clock)
@@ -104,12 +102,6 @@ def hold(engine: Engine, limiter: Limiter, provider_id: str, seconds: float, clo
     with writing(engine) as connection:
         providers.hold(connection, provider_id, clock(connection) + timedelta(seconds=seconds))
     log.info("provider held after a look-up", provider_id=provider_id, seconds=round(seconds, 3))
-
-
-def run(asking: Coroutine[Any, Any, AnswerT]) -> AnswerT:
-    """Run it on an event loop of its own."""
-    with asyncio.Runner(loop_factory=http.new_loop) as runner:
-        return runner.run(asking)
 
 
 @dataclass(slots=True)
@@ -149,8 +141,7 @@ def _asked(row: AnyRow) -> Asked:
     return Asked(row.id, row.provider_reference, row.e164, row.caller_id, row.submitted_at)
 
 
-async def _ask_all(asking: Sequence[_Asking]) -> None:
-    client = http.make_client(AT_ONCE)
+async def _ask_all(client: Client, asking: Sequence[_Asking]) -> None:
     places = asyncio.Semaphore(AT_ONCE)
     try:
         async with asyncio.timeout(STINT), asyncio.TaskGroup() as group:
@@ -159,11 +150,9 @@ async def _ask_all(asking: Sequence[_Asking]) -> None:
                     group.create_task(_ask(client, places, one, asked))
     except TimeoutError:
         log.warning("look-ups took too long; the rest is due again")
-    finally:
-        await client.aclose()
 
 
-async def _ask(client: http.Client, places: asyncio.Semaphore, one: _Asking, asked: Asked) -> None:
+async def _ask(client: Client, places: asyncio.Semaphore, one: _Asking, asked: Asked) -> None:
     async with places:
         if one.held_for is not None:
             return

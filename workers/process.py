@@ -24,6 +24,7 @@ from workers import rehearsal
 from workers.app import TIME_LIMIT, app
 from workers.claim import AdapterCache
 from workers.dispatch import Dispatcher
+from workers.outside import Outside
 
 #: Seconds that a process waits at its end for the answers it is owed; longer than a request may take.
 DRAIN = 15.0
@@ -60,6 +61,12 @@ def adapters() -> AdapterCache:
         reconcile_after=settings.reconcile_after,
         public_url=settings.public_url,
     )
+
+
+@cache
+def outside() -> Outside:
+    """This process's way to providers, for what places no call."""
+    return Outside()
 
 
 @cache
@@ -129,6 +136,9 @@ def _unlimit(**_: Any) -> None:
 @signals.worker_process_shutdown.connect
 @signals.worker_shutdown.connect
 def _stop(**_: Any) -> None:
+    if outside.cache_info().currsize:
+        outside().close()
+        outside.cache_clear()  # Celery may tell twice
     if dispatcher.cache_info().currsize:
         if not dispatcher().drain(DRAIN):
             log.warning("stopped with answers outstanding; their attempts become UNKNOWN")

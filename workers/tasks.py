@@ -33,13 +33,18 @@ def consume_events() -> None:
 @app.task(name="look_up")
 def look_up(attempt_ids: list[str]) -> None:
     """Ask providers about these attempts, as far as nobody has told their end."""
-    lookups.look_up_attempts(process.engine(), process.limiter(), process.adapters(), attempt_ids)
+    lookups.look_up_attempts(
+        process.engine(), process.limiter(), process.adapters(), process.outside(), attempt_ids
+    )
 
 
 @app.task(name="read_cdrs")
 def read_cdrs(provider_id: str) -> None:
     """Read a provider's CDRs, as far as they have not been read; rings again when that is not done in one stint."""
-    if not cdrs.read_cdrs(process.engine(), process.limiter(), process.adapters(), provider_id):
+    is_whole = cdrs.read_cdrs(
+        process.engine(), process.limiter(), process.adapters(), process.outside(), provider_id
+    )
+    if not is_whole:
         Doorbell(app).read_cdrs(provider_id)
 
 

@@ -72,9 +72,8 @@ class Adapter(ABC):
     required_settings: ClassVar[Mapping[str, str]]  # key -> one sentence
     optional_settings: ClassVar[Mapping[str, str]]  # key -> one sentence
     capabilities: ClassVar[frozenset[Capability]]
-    final_event_within: ClassVar[
-        timedelta
-    ]  # an attempt without a final event after this is looked up or settled
+    #: An attempt without a final event after this is looked up, or settled.
+    final_event_within: ClassVar[timedelta]
     look_up_after: ClassVar[timedelta | None] = None  # … and before, where no event tells the end
     calls_back: ClassVar[bool] = True  # whether events tell of its calls
     cdrs_every: ClassVar[timedelta] = timedelta(minutes=10)  # how often its CDRs are read, where it keeps any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,7 +15,6 @@ from world import World
 from dialer.api import outbound
 from dialer.api.app import make_app
 from dialer.db import make_engine, writing
-from dialer.http import make_client
 from dialer.lifecycle import AttemptState, CallState
 from dialer.providers.base import submit
 from dialer.providers.contract import SubmitResult
@@ -70,15 +68,9 @@ def set_up(outer: World, url: str, **settings: str) -> None:
 def place(outer: World) -> SubmitResult:
     """Place a one-time password through the inner Dialer, and note what it answered."""
     (placement,) = outer.claim([outer.otp(voice="Raveena", repeat="2")]).placements
-
-    async def send() -> SubmitResult:
-        client = make_client(1)
-        try:
-            return await submit(client, placement.adapter, placement.submission, timeout=10)
-        finally:
-            await client.aclose()
-
-    result = asyncio.run(send())
+    result = outer.outside.run(
+        submit(outer.outside.client, placement.adapter, placement.submission, timeout=10)
+    )
     with writing(outer.engine) as connection:
         replies.write(connection, [result], outer.clock.now)
     return result

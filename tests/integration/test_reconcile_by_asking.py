@@ -3,7 +3,6 @@ again for what is not known."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import json
@@ -25,7 +24,6 @@ from world import World, people, repeating, statements
 
 from dialer.calls.lookups import ANSWER_WITHIN
 from dialer.db import reading, writing
-from dialer.http import make_client
 from dialer.lifecycle import AttemptState, CallState, Disposition
 from dialer.providers.base import submit
 from dialer.providers.contract import Fact, Outcome
@@ -70,14 +68,8 @@ class Provider:
         world = self.world
         (placement,) = world.claim([world.otp(f"+9199792712{end}")]).placements
 
-        async def send() -> Any:
-            client = make_client(1)
-            try:
-                return await submit(client, placement.adapter, placement.submission, timeout=5)
-            finally:
-                await client.aclose()
-
-        result = asyncio.run(send())
+        outside = world.outside
+        result = outside.run(submit(outside.client, placement.adapter, placement.submission, timeout=5))
         with writing(world.engine) as connection:
             replies.write(connection, [result], world.clock.now)
         self.asked.clear()

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -44,6 +45,7 @@ from dialer.store import tables as t
 from dialer.store.contacts import NewContact
 from workers import cdrs, lookups, reconcile, replies, results
 from workers.claim import AdapterCache, Claim, claim
+from workers.outside import Outside
 
 #: A Tuesday in winter, mid-day in Europe and India.
 NOON = datetime(2026, 1, 13, 12, 0, tzinfo=UTC)
@@ -106,6 +108,13 @@ class World:
 
     def close(self) -> None:
         self.redis.close()
+        if "outside" in self.__dict__:
+            self.outside.close()
+
+    @cached_property
+    def outside(self) -> Outside:
+        """The way to providers, for what places no call."""
+        return Outside()
 
     # --- making things --------------------------------------------------------------------------------------
 
@@ -332,10 +341,14 @@ class World:
         return reconcile.settle(self.engine, self.clock, look_up=self.to_look_up.extend)
 
     def look_up(self, attempt_ids: Sequence[str]) -> int:
-        return lookups.look_up_attempts(self.engine, self.limiter, self.adapters, attempt_ids, self.clock)
+        return lookups.look_up_attempts(
+            self.engine, self.limiter, self.adapters, self.outside, attempt_ids, self.clock
+        )
 
     def read_cdrs(self) -> bool:
-        return cdrs.read_cdrs(self.engine, self.limiter, self.adapters, self.provider_id, self.clock)
+        return cdrs.read_cdrs(
+            self.engine, self.limiter, self.adapters, self.outside, self.provider_id, self.clock
+        )
 
     def pause(self, campaign_id: str) -> None:
         with writing(self.engine) as connection:
