@@ -105,7 +105,7 @@ def update(connection: Connection, provider_id: str, **values: Any) -> None:
 
 def has_history(connection: Connection, provider_id: str) -> bool:
     """Whether anything tells of it: attempts and CDRs, events, a campaign that chose it."""
-    for table in (tables.attempt, tables.cdr, tables.event, tables.campaign):
+    for table in (tables.attempt, tables.cdr, tables.event, tables.inbound_call, tables.campaign):
         column = table.c.provider_id
         if connection.execute(sa.select(sa.literal(1)).where(column == provider_id).limit(1)).first():
             return True

@@ -1,0 +1,100 @@
+"""People call back a number at iotcomms: asked with `newCall`, answered by the rule, and told of until it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Engine
+from test_inbound import ANN, DESK, OFFICE, OTHER, live_calls, rule
+from world import PUBLIC_URL, World
+
+from dialer.api import live, webhooks
+from dialer.api.webhooks import Webhooks
+from dialer.models.inbound import InboundAction
+from dialer.store import tables as t
+
+SETTINGS = {"domain": "customer.example.com", "token": "s3same", "sip_host": "sip.example.com"}
+SESSION = "9bb07660-c747-11ea-afa0-bd07728b88b7"
+
+
+@pytest.fixture
+def world(database: Engine, redis_server: str) -> Iterator[World]:
+    made = World(database, redis_server)
+    made.set_provider(
+        kind="iotcomms",
+        credentials=made.box.seal(SETTINGS),
+        open_settings={"sip_host": "sip.example.com"},
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(
+    world: World, serve: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[httpx.Client]:
+    monkeypatch.setattr(webhooks, "REMEMBERED", 0.0)
+    made = Webhooks(FastAPI(), world.engine, lambda: None, PUBLIC_URL)
+    made.live = live.Live(world.engine, deadline=30.0)
+    with httpx.Client(base_url=serve(made), timeout=60) as one:
+        yield one
+    made.close()
+
+
+def told(world: World, client: httpx.Client, name: str, **body: Any) -> Any:
+    """What is answered to a callback, and its event consumed."""
+    answer = client.post(
+        f"/webhooks/{world.provider_id.lower()}/token/{name}", json={"sessionId": SESSION, **body}
+    )
+    assert answer.status_code == 200
+    world.consume()
+    return answer.json() if answer.text != "ok" else None
+
+
+def comes_in(world: World, client: httpx.Client, called: str = OFFICE) -> Any:
+    return told(world, client, "newCall", callingParty=ANN, calledParty=called)
+
+
+def test_a_caller_is_connected_and_the_conversation_becomes_a_cdr(world: World, client: httpx.Client) -> None:
+    rule(world, InboundAction.CONNECT, DESK)
+    answer = comes_in(world, client)
+    assert (answer["action"], answer["destAddr"]) == ("call", f"sip:{DESK}@sip.example.com")
+    assert answer["maxRingTime"] == 15
+    assert live_calls(world) == 1
+    reference = answer["sessionReferenceId"]
+    told(world, client, "callNotify", event="ringing", user=DESK, sessionReferenceId=reference)
+    told(world, client, "callAnswered", remotePartyNumber=DESK, sessionReferenceId=reference)
+    left = told(world, client, "callEvent", event="calledPartyDrop", sessionReferenceId=reference)
+    assert left["action"] == "drop"
+    told(world, client, "sessionCompleted", sessionDuration=42, sessionReferenceId=reference)
+    (row,) = world.rows(t.cdr)
+    assert (row.kind, row.dial_status, row.caller_id, row.e164) == ("INBOUND", "ANSWER", ANN, OFFICE)
+    assert (row.connect_to, row.duration, row.account_id) == (DESK, 42.0, world.account_id)
+    assert live_calls(world) == 0
+
+
+def test_a_caller_hears_something_and_is_hung_up_on(world: World, client: httpx.Client) -> None:
+    rule(world, InboundAction.ANNOUNCE, text="We are closed.")
+    answer = comes_in(world, client)
+    assert answer["action"] == "ivr"
+    command = told(world, client, "getIvrCommand", sessionReferenceId=answer["sessionReferenceId"])
+    assert [one["awsTTSParameters"]["Text"] for one in command["phrases"]] == ["We are closed."]
+    assert command["hangup"] is True
+    (row,) = world.rows(t.cdr)
+    assert row.dial_status == "ANSWER"
+
+
+def test_a_number_without_a_rule_is_refused(world: World, client: httpx.Client) -> None:
+    rule(world, InboundAction.CONNECT, DESK)
+    answer = comes_in(world, client, called=OTHER)
+    assert (answer["action"], answer["dropCode"]) == ("drop", "numberNotActive")
+
+
+def test_a_caller_who_opts_out_hears_so_and_is_on_the_dnd_list(world: World, client: httpx.Client) -> None:
+    rule(world, InboundAction.OPT_OUT, text="We will not call again.")
+    assert comes_in(world, client)["action"] == "ivr"
+    assert [row.e164 for row in world.rows(t.dnd_number, dnd_list_id=world.global_dnd)] == [ANN]
