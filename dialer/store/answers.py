@@ -12,12 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Select, Table
 
 from dialer.store.tables import attempt, call, campaign, contact, message
 
-_OF_CALL = ("id", "account_id", "e164")
-_OF_CAMPAIGN = (
-    "id", "announcement_text", "recorded_filename", "flow", "caller_id", "repeat_count", "language_code", "voice",
-    "volume", "rate", "pitch",
-)  # fmt: skip
-_OF_MESSAGE = tuple(message.c.keys())
+#: All of them: what a call says is made by who sends it, too, from whole rows.
+_OF_CALL, _OF_CAMPAIGN, _OF_MESSAGE = (tuple(table.c.keys()) for table in (call, campaign, message))
 _OF_CONTACT = ("name", "fields", "language")
 
 
