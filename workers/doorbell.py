@@ -51,6 +51,10 @@ class Doorbell:
         """Have a worker read a provider's CDRs."""
         self._ring("read_cdrs", "upkeep", [provider_id])
 
+    def mirror_dnd(self, provider_id: str) -> None:
+        """Have a worker keep a provider's black list in step."""
+        self._ring("mirror_dnd", "upkeep", [provider_id])
+
     def run_import(self, import_id: str) -> None:
         """Have a worker go on with an import."""
         self._ring("run_import", "upkeep", [import_id])

@@ -3,8 +3,8 @@
 Each round visits every campaign that needs attention and rings for what it released; between two visits, ten times a
 second, single calls that have waited go first. Once a second it also rings
 again for released calls that nobody took and events that nobody consumed, gives up attempts whose worker died, has
-providers asked about those whose final event never came, or settles them, has CDRs read, and goes on with imports whose
-worker died.
+providers asked about those whose final event never came, or settles them, has CDRs read, goes on with imports whose
+worker died, and has black lists at providers kept in step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dialer.pace.limiter import Limiter
 from dialer.priority import step_back
 from dialer.settings import Settings, get_settings
 from dialer.store import calls, campaigns, due, events, meters
-from workers import cdrs, inbound, rehearsal
+from workers import cdrs, inbound, mirror, rehearsal
 from workers.app import make_app
 from workers.doorbell import Doorbell
 from workers.process import make_redis
@@ -46,6 +46,8 @@ UPKEEP_EVERY = 1.0
 CDRS_EVERY = 5.0
 #: Seconds between two counts of CDRs, for `/metrics`.
 METERED_EVERY = 30.0
+#: Seconds between two looks for black lists at providers that are to be kept in step.
+MIRRORS_EVERY = 5.0
 #: A doorbell that nobody answered for so long is rung again.
 RING_AGAIN = timedelta(seconds=3)
 #: … and for events.
@@ -73,6 +75,7 @@ class Scheduler:
     _singles_at: float = 0.0
     _cdrs_at: float = 0.0
     _metered_at: float = 0.0
+    _mirrors_at: float = 0.0
 
     def run(self) -> None:
         """Go round until `stopping` is set. Servers that are away are waited for."""
@@ -145,6 +148,7 @@ class Scheduler:
         if time.monotonic() >= self._metered_at:
             self._metered_at = time.monotonic() + METERED_EVERY
             self._each("count CDRs", self._fold_cdrs)
+        self._each("keep black lists in step", self._ring_for_mirrors)
 
     def _each(self, what: str, do: Callable[[], object]) -> None:
         try:
@@ -202,6 +206,14 @@ class Scheduler:
     def _fold_cdrs(self) -> None:
         with writing(self.engine) as connection:
             meters.fold(connection, utc_now(connection))
+
+    def _ring_for_mirrors(self) -> None:
+        """Ring for black lists that may be out of step, when it is time to look."""
+        if time.monotonic() < self._mirrors_at:
+            return
+        self._mirrors_at = time.monotonic() + MIRRORS_EVERY
+        for provider_id in mirror.claim_due(self.engine):
+            self.doorbell.mirror_dnd(provider_id)
 
     def _postpone(self, campaign_id: str) -> None:
         with writing(self.engine) as connection:

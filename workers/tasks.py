@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from dialer import imports
 from dialer.logs import get_logger
-from workers import cdrs, lookups, process, results
+from workers import cdrs, lookups, mirror, process, results
 from workers.app import app
 from workers.doorbell import Doorbell
 
@@ -16,6 +16,7 @@ log = get_logger(__name__)
 #: which calls or results wait behind it: not for long.
 RESULTS_STINT = 2.0
 IMPORT_STINT = 5.0
+MIRROR_STINT = 5.0
 
 
 @app.task(name="place_calls")
@@ -46,6 +47,14 @@ def read_cdrs(provider_id: str) -> None:
     )
     if not is_whole:
         Doorbell(app).read_cdrs(provider_id)
+
+
+@app.task(name="mirror_dnd")
+def mirror_dnd(provider_id: str) -> None:
+    """Keep a provider's black list in step with a DND list; rings again when it is not done after one stint."""
+    engine, adapters = process.engine(), process.adapters()
+    if not mirror.keep_in_step(engine, adapters, provider_id, seconds=MIRROR_STINT):
+        Doorbell(app).mirror_dnd(provider_id)
 
 
 @app.task(name="run_import")

@@ -18,6 +18,7 @@ from dialer.cli import (
     cdr,
     db,
     demo,
+    dnd,
     doctor,
     imports,
     inbound,
@@ -48,6 +49,7 @@ app.add_typer(provider.app, name="provider")
 app.add_typer(template.app, name="template")
 app.add_typer(campaign.app, name="campaign")
 app.add_typer(imports.app, name="import")
+app.add_typer(dnd.app, name="dnd")
 app.add_typer(cdr.app, name="cdr")
 app.add_typer(inbound.app, name="inbound")
 for command in (

@@ -74,7 +74,7 @@ def _import(kind: ImportKind, list_: str, file: Path, account: str | None, as_js
     from dialer.settings import get_settings
 
     with database() as engine:
-        target = _find_list(engine, kind, list_, account)
+        target = find_list(engine, kind, list_, account)
         begun = start_import(
             engine,
             find_account(engine, target.account_id),
@@ -174,7 +174,7 @@ def _row(engine: Engine, begun: AnyRow) -> AnyRow:
     return row
 
 
-def _find_list(engine: Engine, kind: ImportKind, list_: str, account: str | None) -> AnyRow:
+def find_list(engine: Engine, kind: ImportKind, list_: str, account: str | None) -> AnyRow:
     """The list of this id, or of this name: of the account given, or the only one of that name."""
     import sqlalchemy as sa
 

@@ -45,6 +45,14 @@ Account = Annotated[
     str | None, typer.Option(help="Only this account may use it: id or name [default: every account may].")
 ]
 
+MirrorDnd = Annotated[
+    bool | None,
+    typer.Option(
+        "--mirror-dnd/--no-mirror-dnd",
+        help="Keep its black list in step with its account's DND list [default: where it has both].",
+    ),
+]
+
 
 @app.command()
 def add(
@@ -56,6 +64,7 @@ def add(
     max_concurrent: MaxConcurrent = None,
     account: Account = None,
     priority: Annotated[int, typer.Option(help="Lower is tried first.")] = 100,
+    mirror_dnd: MirrorDnd = None,
     json: Json = False,
 ) -> None:
     """Add a provider and print the webhook URL to give to it."""
@@ -63,7 +72,7 @@ def add(
 
     from dialer.db import writing
     from dialer.providers import setup
-    from dialer.store import providers
+    from dialer.store import dnd_mirrors, providers
 
     with database() as engine:
         row = setup.new_row(
@@ -78,14 +87,17 @@ def add(
             calls_per_minute=calls_per_minute,
             max_concurrent=max_concurrent,
         )
+        mirrors = setup.mirrors_dnd(kind, name, row["account_id"], mirror_dnd)
         try:
             with writing(engine) as connection:
                 providers.add(connection, row)
+                if mirrors:
+                    dnd_mirrors.start(connection, row["id"], row["created_at"])
         except IntegrityError:
             raise CommandError(
                 f"There is a provider {name} already: `dialer provider update {name}` changes it."
             ) from None
-        print_one(_shown(find_provider(engine, name)), as_json=json)
+        print_one(_shown(engine, name), as_json=json)
     if not json:
         remark("Give the webhook_url to the provider: results of calls arrive there.")
 
@@ -126,7 +138,7 @@ def show(name: Name, json: Json = False) -> None:
     Of its settings only which are set, never their values.
     """
     with database() as engine:
-        print_one(_shown(find_provider(engine, name)), as_json=json)
+        print_one(_shown(engine, name), as_json=json)
 
 
 @app.command()
@@ -145,6 +157,12 @@ def update(
         typer.Option(help="Only this account may use it: id or name; an empty text: every account may."),
     ] = None,
     priority: Annotated[int | None, typer.Option(help="Lower is tried first.")] = None,
+    mirror_dnd: Annotated[
+        bool | None,
+        typer.Option(
+            "--mirror-dnd/--no-mirror-dnd", help="Keep its black list in step with its account's DND list."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Change a provider, while calls go on.
@@ -169,10 +187,13 @@ def update(
             row = _get(connection, name)
             if settings or base_url is not None:
                 values |= setup.changed(row, base_url, settings, secret_box())
-            if not values:
+            if not values and mirror_dnd is None:
                 raise typer.BadParameter("say what to change: --set, --base-url, --priority …")
-            providers.update(connection, row.id, **values)
-        print_one(_shown(find_provider(engine, name)), as_json=json)
+            if values:
+                providers.update(connection, row.id, **values)
+            if mirror_dnd is not None or account is not None:
+                _mirror(connection, row, values.get("account_id", row.account_id), mirror_dnd)
+        print_one(_shown(engine, name), as_json=json)
 
 
 @app.command("test")
@@ -254,7 +275,22 @@ def rotate_webhook(name: Name, json: Json = False) -> None:
         with writing(engine) as connection:
             row = _get(connection, name)
             providers.update(connection, row.id, **setup.rotated(row, datetime.now(UTC)))
-        print_one(_shown(find_provider(engine, name)), as_json=json)
+        print_one(_shown(engine, name), as_json=json)
+
+
+def _mirror(connection: Connection, row: AnyRow, account_id: str | None, wanted: bool | None) -> None:
+    """Start, stop or begin anew the mirror of a provider whose account may be another one now."""
+    from dialer.providers.setup import mirrors_dnd
+    from dialer.store import dnd_mirrors
+
+    has_one = dnd_mirrors.is_kept(connection, row.id)
+    if wanted is None:
+        wanted = has_one and account_id is not None
+    if wanted and mirrors_dnd(row.kind, row.name, account_id, wanted):
+        dnd_mirrors.start(connection, row.id, datetime.now(UTC))
+    elif has_one:
+        dnd_mirrors.stop(connection, row.id)
+        remark(f"What stands on the black list at {row.name} stays there.")
 
 
 def check_provider(row: AnyRow, box: SecretBox) -> str:
@@ -330,11 +366,16 @@ def _listed(row: AnyRow) -> dict[str, Any]:
     }
 
 
-def _shown(row: AnyRow) -> dict[str, Any]:
+def _shown(engine: Engine, name: str) -> dict[str, Any]:
+    from dialer.db import reading
     from dialer.providers.setup import webhook_url
     from dialer.secrets import SecretError
     from dialer.settings import get_settings
+    from dialer.store import dnd_mirrors
 
+    with reading(engine) as connection:
+        row = _get(connection, name)
+        mirror = dnd_mirrors.of(connection, row.id)
     settings: dict[str, str] | str
     try:
         settings = dict.fromkeys(sorted(secret_box().open(row.credentials)), "set")
@@ -343,9 +384,17 @@ def _shown(row: AnyRow) -> dict[str, Any]:
     return {
         **_listed(row),
         "settings": settings,
+        "black_list": None if mirror is None else _black_list(mirror),
         "webhook_url": webhook_url(get_settings().public_url, row),
         "previous_webhook_until": row.previous_token_until,
     }
+
+
+def _black_list(mirror: AnyRow) -> str:
+    if mirror.error is not None:
+        return f"not in step: {mirror.error}"
+    is_behind = mirror.position is not None or mirror.seen_at is None or mirror.seen_at != mirror.changed_at
+    return "being brought in step" if is_behind else "in step with the DND list"
 
 
 def _state(row: AnyRow) -> str:

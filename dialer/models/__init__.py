@@ -11,6 +11,7 @@ from dialer.models.cdr import Cdr
 from dialer.models.cdr_poll import CdrPoll
 from dialer.models.contact import Contact, ContactList, ListField
 from dialer.models.dnd import DndList, DndNumber
+from dialer.models.dnd_mirror import DndMirror, DndMirrorRule, RuleState
 from dialer.models.event import Event, EventState
 from dialer.models.history import History
 from dialer.models.imports import Import, ImportKind, ImportState, RejectedRow
@@ -32,6 +33,8 @@ __all__ = [
     "Contact",
     "ContactList",
     "DndList",
+    "DndMirror",
+    "DndMirrorRule",
     "DndNumber",
     "Event",
     "EventState",
@@ -47,6 +50,7 @@ __all__ = [
     "Meter",
     "Provider",
     "RejectedRow",
+    "RuleState",
     "metadata",
 ]
 

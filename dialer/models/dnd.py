@@ -30,6 +30,8 @@ class DndList(SQLModel, table=True):
     account_id: str = Field(foreign_key="account.id", sa_type=PublicId)
     name: str
     is_global: bool = False
+    #: When numbers were last put on it or taken off, or it was made.
+    changed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

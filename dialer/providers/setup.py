@@ -11,7 +11,7 @@ from typing import Any
 
 from dialer import ids
 from dialer.providers.contract import ProviderConfig, ProviderSettingError
-from dialer.providers.kinds import adapter_class, make_adapter
+from dialer.providers.kinds import adapter_class, adapter_kinds, make_adapter
 from dialer.secrets import SecretBox, SecretError, new_webhook_token
 from dialer.store.tables import AnyRow
 
@@ -100,6 +100,23 @@ def open_config(row: AnyRow, box: SecretBox, public_url: str) -> ProviderConfig:
         settings=box.open(row.credentials),
         callback_url=webhook_url(public_url, row),
     )
+
+
+def mirrors_dnd(kind: str, name: str, account_id: str | None, wanted: bool | None) -> bool:
+    """Whether a provider's black list is kept in step with its account's DND list; None leaves it to whether there are
+    both. Raises ProviderSettingError, a sentence, when it is wanted and there are not."""
+    keeps_one = adapter_class(kind).black_list is not None
+    if wanted and not keeps_one:
+        kinds = ", ".join(kind for kind in adapter_kinds() if adapter_class(kind).black_list is not None)
+        raise ProviderSettingError(
+            f"A provider of kind {kind} keeps no black list, so there is nothing to mirror; kinds with one: {kinds}."
+        )
+    if wanted and account_id is None:
+        raise ProviderSettingError(
+            f"Provider {name} serves every account, and its black list can be kept in step with one DND list alone: "
+            "say whose with --account."
+        )
+    return keeps_one and account_id is not None and wanted is not False
 
 
 def webhook_url(public_url: str, row: AnyRow) -> str:

@@ -88,6 +88,7 @@ def add_list(
             "name": name,
             "is_global": is_global,
             "created_at": now,
+            "changed_at": now,
         },
     )
     return dnd_list_id
@@ -130,15 +131,31 @@ def add_numbers(
 ) -> list[bool]:
     """Put (E.164, name) on a list; for each, whether it is new there."""
     # Two who add at once go one after the other, so that each knows what is new.
-    connection.execute(
-        sa.select(dnd_list.c.id).where(dnd_list.c.id == dnd_list_id).with_for_update(key_share=True)
-    )
+    _change(connection, dnd_list_id, now)
     e164s, names = [one for one, _ in numbers], [name for _, name in numbers]
     present = bulk.matching(connection, dnd_number, "e164", e164s, dnd_list_id=dnd_list_id)
     new = bulk.are_new(e164s, present)
     added = {"e164": list(compress(e164s, new)), "name": list(compress(names, new))}
     bulk.copy(connection, dnd_number, {"dnd_list_id": dnd_list_id, **added, "created_at": now})
     return new
+
+
+def remove_numbers(connection: Connection, dnd_list_id: str, numbers: Sequence[str], now: datetime) -> int:
+    """Take numbers (E.164) off a list; how many stood there."""
+    _change(connection, dnd_list_id, now)
+    removed = connection.execute(
+        dnd_number.delete().where(
+            dnd_number.c.dnd_list_id == dnd_list_id,
+            in_many(connection.dialect.name, dnd_number.c.e164, "numbers"),
+        ),
+        {"numbers": many(connection, list(numbers))},
+    )
+    return removed.rowcount
+
+
+def _change(connection: Connection, dnd_list_id: str, now: datetime) -> None:
+    """Note that a list's numbers change, which locks it."""
+    connection.execute(dnd_list.update().where(dnd_list.c.id == dnd_list_id).values(changed_at=now))
 
 
 def count_numbers(connection: Connection, dnd_list_id: str) -> int:

@@ -79,6 +79,9 @@ class Bell:
     def read_cdrs(self, provider_id: str) -> None:
         raise AssertionError(provider_id)
 
+    def mirror_dnd(self, provider_id: str) -> None:
+        raise AssertionError(provider_id)
+
 
 class Running:
     """Starts all of it at once; `with` stops it, and says what broke meanwhile."""

@@ -38,6 +38,8 @@ from dialer.store.tables import (
     campaign_count,
     cdr,
     contact,
+    dnd_list,
+    dnd_mirror,
     dnd_number,
     provider,
 )
@@ -525,6 +527,66 @@ def test_watching_a_campaign_ends_with_it(engine: Engine) -> None:
 
 
 # --- import
+
+
+SOUTH = [
+    "south",
+    "--kind=mtt-callback",
+    "--set=username=us",
+    f"--set=password={SECRET}",
+    "--set=customer_name=7",
+]
+
+
+def test_the_black_list_of_an_accounts_provider_is_kept_in_step(engine: Engine) -> None:
+    data("account", "create", "acme")
+    assert data("provider", "add", *SOUTH, "--account=acme")["black_list"] == "being brought in step"
+    assert data("provider", "update", "south", "--no-mirror-dnd")["black_list"] is None
+    assert data("provider", "update", "south", "--mirror-dnd")["black_list"] == "being brought in step"
+    with writing(engine) as connection:
+        connection.execute(dnd_mirror.update().values(error="south did not answer."))
+    assert data("provider", "show", "south")["black_list"] == "not in step: south did not answer."
+    with writing(engine) as connection:
+        connection.execute(dnd_mirror.update().values(error=None, seen_at=NOW))
+        connection.execute(dnd_list.update().values(changed_at=NOW))
+    assert data("provider", "show", "south")["black_list"] == "in step with the DND list"
+    assert data("provider", "update", "south", "--priority=7")["black_list"] == "in step with the DND list"
+    assert data("provider", "update", "south", "--account=")["black_list"] is None
+    assert dialer("provider", "remove", "south").exit_code == 0
+
+
+def test_a_black_list_is_left_alone_where_that_is_wished(home: Path) -> None:
+    data("account", "create", "acme")
+    assert data("provider", "add", *SOUTH, "--account=acme", "--no-mirror-dnd")["black_list"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([*SOUTH, "--mirror-dnd"], "say whose with --account"),
+        (["p", "--kind=mitto", "--set=access_key=k", "--mirror-dnd"], "keeps no black list"),
+    ],
+)
+def test_what_cannot_be_mirrored_is_refused(engine: Engine, arguments: list[str], words: str) -> None:
+    assert words in failing("provider", "add", *arguments)
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(provider)).all() == []
+
+
+def test_numbers_are_taken_off_a_dnd_list(engine: Engine) -> None:
+    made = data("account", "create", "acme", "--region=SE")
+    with writing(engine) as connection:
+        rows = [("+46701234567", ""), ("+46701234568", "")]
+        held = dnd.global_list(connection, made["id"])
+        assert held is not None
+        dnd.add_numbers(connection, held.id, rows, NOW)
+    removed = data("dnd", "remove", "global", "070-123 45 67", "+46701234569")
+    assert removed == {"dnd_list_id": held.id, "removed": 1}
+    assert only(engine, dnd_number).e164 == "+46701234568"
+    sentence = failing("dnd", "remove", "global", "+46701234568", "070")
+    assert "NUMBER 2 is no phone number" in sentence
+    assert only(engine, dnd_number), "all or none"
+    assert "1 of 1 numbers stood on global" in dialer("dnd", "remove", held.id, "+46701234568").stderr
 
 
 def test_an_import_tells_what_it_took_and_why_it_refused_the_rest(engine: Engine, tmp_path: Path) -> None:

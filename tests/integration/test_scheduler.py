@@ -17,7 +17,7 @@ from dialer.campaigns.release import visit_next
 from dialer.db import looking, writing
 from dialer.pace.limiter import Pace, Stage
 from dialer.providers.contract import Outcome
-from dialer.store import due
+from dialer.store import dnd_mirrors, due
 from dialer.store import tables as t
 from workers import scheduler as module
 from workers.scheduler import Scheduler
@@ -32,6 +32,7 @@ class Bell:
         self.imports: list[str] = []
         self.lookups: list[str] = []
         self.cdrs: list[str] = []
+        self.mirrors: list[str] = []
 
     def place_calls(self, ids: Sequence[str]) -> None:
         self.calls.extend(ids)
@@ -47,6 +48,9 @@ class Bell:
 
     def read_cdrs(self, provider_id: str) -> None:
         self.cdrs.append(provider_id)
+
+    def mirror_dnd(self, provider_id: str) -> None:
+        self.mirrors.append(provider_id)
 
 
 @pytest.fixture
@@ -149,6 +153,18 @@ def test_upkeep_has_providers_asked_that_can_be_and_their_cdrs_read(
         scheduler.upkeep()
         assert (bell.lookups, bell.cdrs) == ([attempt_id], [world.provider_id]), "once each"
     assert world.attempt(attempt_id).state == "PLACED"
+
+
+def test_upkeep_rings_for_a_black_list_that_may_be_out_of_step(
+    world: World, bell: Bell, scheduler: Scheduler
+) -> None:
+    south = world.provider(kind="mtt-callback", account_id=world.account_id)
+    with writing(world.engine) as connection:
+        dnd_mirrors.start(connection, south, world.clock.now - timedelta(minutes=1))
+    scheduler.upkeep()
+    assert bell.mirrors == [south]
+    scheduler.upkeep()
+    assert bell.mirrors == [south], "not each second"
 
 
 def test_one_kind_of_upkeep_that_fails_keeps_no_other_from_its_turn(
