@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 #: Base 32 without i, l, o and u, in ASCII order, so that ids sort as the numbers they write.
 CALL_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 CALL_ID_LENGTH = 20
 _TIME_BITS = 45  # milliseconds since 1970: enough until the year 3084
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _RANDOM_BITS = 55
 _RANDOM_BYTES = 7
 
@@ -66,7 +67,8 @@ def call_ids(n: int, now: datetime) -> list[str]:
     """
     if now.tzinfo is None:
         raise ValueError("now must be aware of its time zone")
-    time_part = _written(int(now.timestamp() * 1000), _TIME_BITS)
+    # Exactly: as a float, one millisecond may be lost in another.
+    time_part = _written((now - _EPOCH) // _MILLISECOND, _TIME_BITS)
     return [time_part + _written(number, _RANDOM_BITS) for number in sorted(_distinct(n))]
 
 
