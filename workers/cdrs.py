@@ -21,7 +21,7 @@ from dialer.pace.limiter import Limiter, Pace, Stage
 from dialer.providers.base import read_cdr_page
 from dialer.providers.contract import Fact, ProviderError, TooManyRequestsError
 from dialer.providers.kinds import adapter_class, adapter_kinds
-from dialer.store import attempts, cdr_polls, providers
+from dialer.store import attempts, cdr_polls, meters, providers
 from dialer.store.tables import AnyRow
 from workers.claim import AdapterCache
 from workers.lookups import REST, hold, rate, usable
@@ -174,6 +174,7 @@ def _take_in_group(engine: Engine, provider_id: str, group: Sequence[Fact], cloc
         if noted:
             attempts.update(connection, noted)
             cdr_polls.count_disagreements(connection, provider_id, len(noted))
+            meters.add(connection, {(meters.DISAGREEMENT, provider_id, ""): len(noted)})
             log.warning("CDRs disagree with events", provider_id=provider_id, attempts=len(noted))
 
 

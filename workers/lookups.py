@@ -19,6 +19,7 @@ from dialer.http import Client
 from dialer.lifecycle import Disposition
 from dialer.logs import get_logger
 from dialer.models.event import EventState
+from dialer.pace.breaker import left_alone_until
 from dialer.pace.limiter import Limiter, Pace, Stage
 from dialer.providers.base import Adapter, look_up
 from dialer.providers.contract import Asked, Fact, ProviderError, RawEvent, Reply, TooManyRequestsError
@@ -87,7 +88,7 @@ def rate(calls_per_minute: int | None) -> int:
 
 def usable(adapters: AdapterCache, provider: AnyRow, now: datetime) -> Adapter | None:
     """The adapter of a provider that may be asked now."""
-    if provider.held_until is not None and provider.held_until > now:
+    if left_alone_until(provider, now) is not None:
         return None
     try:
         return adapters.of(provider)

@@ -17,6 +17,7 @@ from dialer.calls.lookups import next_due
 from dialer.db import AWAY, utc_now, writing
 from dialer.lifecycle import AttemptState
 from dialer.logs import get_logger
+from dialer.pace.breaker import left_alone_until
 from dialer.providers.contract import ProviderError
 from dialer.providers.kinds import adapter_class
 from dialer.store import attempts, calls, campaigns
@@ -66,12 +67,10 @@ def settle(
             if again is None:
                 to_settle.append(attempt)
                 continue
-            held = attempt.held_until is not None and attempt.held_until > now
-            due_again.append(
-                {"_id": attempt.id, "settle_at": max(again, attempt.held_until) if held else again}
-            )
+            held = left_alone_until(attempt, now)
+            due_again.append({"_id": attempt.id, "settle_at": again if held is None else max(again, held)})
             # One that is still being submitted is its worker's.
-            if not held and attempt.state != AttemptState.SUBMITTING:
+            if held is None and attempt.state != AttemptState.SUBMITTING:
                 to_ask.append(attempt.id)
         attempts.update(connection, due_again)
         _settle_all(connection, to_settle, now, end_unknown, put_off="settle_at")

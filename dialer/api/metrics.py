@@ -142,10 +142,13 @@ def of_meters(totals: dict[meters.Key, int], names: dict[str, str]) -> Iterator[
     submits: dict[tuple[str, ...], int] = {}
     attempts: dict[tuple[str, ...], int] = {}
     undialled: dict[tuple[str, ...], int] = {}
+    disagreements: dict[tuple[str, ...], int] = {}
     for (meter, provider_id, label), count in sorted(totals.items()):
         provider = names.get(provider_id, provider_id)
         if meter == meters.SUBMIT:
             submits[provider, label] = count
+        elif meter == meters.DISAGREEMENT:
+            disagreements[provider,] = count
         elif meter == meters.CDR and provider_id:
             attempts[(provider, *label.split("/"))] = count
         elif meter == meters.CDR:
@@ -156,6 +159,12 @@ def of_meters(totals: dict[meters.Key, int], names: dict[str, str]) -> Iterator[
         "Attempts by their disposition.",
         ["provider", "kind", "disposition"],
         attempts,
+    )
+    yield _counter(
+        "dialer_cdr_disagreements",
+        "Attempts whose CDR at the provider says another end.",
+        ["provider"],
+        disagreements,
     )
     yield _counter("dialer_undialled", "Numbers that were not dialled.", ["kind", "reason"], undialled)
 

@@ -50,9 +50,9 @@ def lock_overdue(connection: Connection, now: datetime, limit: int) -> Rows:
 
 def lock_unsettled(connection: Connection, now: datetime, limit: int) -> Rows:
     """Attempts that a provider has, or may have, and whose final event did not come in time; with their provider's
-    `kind` and `held_until`."""
+    `kind`, `held_until` and `breaker_until`."""
     return connection.execute(
-        sa.select(attempt, provider.c.kind, provider.c.held_until)
+        sa.select(attempt, provider.c.kind, provider.c.held_until, provider.c.breaker_until)
         .outerjoin(provider, provider.c.id == attempt.c.provider_id)
         .where(attempt.c.settle_at.is_not(None), attempt.c.settle_at < now)
         .order_by(attempt.c.settle_at)

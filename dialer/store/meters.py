@@ -4,6 +4,7 @@ What only grows is counted in the table of meters. Their names:
 
 - `submit`: what became of submits, by provider and outcome; dispatchers add to it every few seconds;
 - `cdr`: CDRs by provider, kind of call and how it ended (`OTP/ANSWERED`); `fold` adds those that were written since;
+- `disagreement`: attempts whose CDR at the provider says another end than their events, by provider;
 - `folded`, `seen`: up to which CDR they are added, and up to which the next time.
 """
 
@@ -25,7 +26,7 @@ from dialer.store.tables import AnyRow, call, campaign, campaign_count, cdr, eve
 #: Name, provider's id (empty: of none) and label of a meter.
 Key = tuple[str, str, str]
 
-SUBMIT, CDR = "submit", "cdr"
+SUBMIT, CDR, DISAGREEMENT = "submit", "cdr", "disagreement"
 _FOLDED: Key = ("folded", "", "")
 _SEEN: Key = ("seen", "", "")
 #: CDRs get their numbers before they are committed, and transactions last no longer than this.

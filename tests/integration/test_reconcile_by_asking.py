@@ -31,7 +31,7 @@ from dialer.providers.kinds import adapter_class
 from dialer.sandbox.callbacks import Callbacks
 from dialer.sandbox.cpaas import Cpaas
 from dialer.sandbox.log import CallLog
-from dialer.store import attempts, cdr_polls
+from dialer.store import attempts, cdr_polls, meters
 from dialer.store import tables as t
 from workers import cdrs, lookups, replies
 
@@ -237,6 +237,17 @@ def test_a_429_stops_everybody_until_its_time_is_over(world: World, provider: Pr
     assert sorted(world.to_look_up) == sorted([first, second])
     assert world.look_up(world.to_look_up) == 2
     assert {one.state for one in world.rows(t.call)} == {CallState.COMPLETED}
+
+
+def test_a_provider_whose_breaker_is_open_is_not_asked(world: World, provider: Provider) -> None:
+    attempt_id = provider.dial()
+    world.clock.forward(60)
+    until = world.clock.now + timedelta(seconds=90)
+    world.set_provider(breaker_trips=1, breaker_until=until)
+    assert (world.settle(), world.to_look_up) == (1, [])
+    assert world.attempt(attempt_id).settle_at == until
+    assert world.look_up([attempt_id]) == 0
+    assert provider.asked == []
 
 
 def test_look_ups_have_a_pace_of_their_own_beside_that_of_calls(world: World, provider: Provider) -> None:
@@ -489,6 +500,8 @@ def test_a_cdr_that_says_another_end_is_noted_once_and_counted(world: World) -> 
     assert world.attempt(missed).disposition == "ANSWERED"
     assert world.states(campaign) == {"COMPLETED": 2}
     assert world.rows(t.cdr_poll)[0].disagreements == 2
+    with reading(world.engine) as connection:
+        assert meters.totals(connection)[meters.DISAGREEMENT, world.provider_id, ""] == 2
     world.clock.forward(600)
     assert world.claim(world.release()).placements == ()
 
