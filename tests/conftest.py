@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
+from secrecy import pytest_runtest_makereport
 
 from dialer.embedded import EmbeddedServer
 from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderConfig
 from dialer.providers.kinds import make_adapter
 from dialer.providers.methods import File, Method, Parameter, Value
+
+__all__ = ["pytest_runtest_makereport"]
 
 # No deadline: a shared machine is slow now and then, and nothing here asserts speed.
 settings.register_profile(

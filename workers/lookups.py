@@ -24,12 +24,12 @@ from dialer.pace.limiter import Limiter, Pace, Stage
 from dialer.providers.base import Adapter, look_up
 from dialer.providers.contract import Asked, Fact, ProviderError, RawEvent, Reply, TooManyRequestsError
 from dialer.secrets import SecretError
-from dialer.store import attempts, events, providers
+from dialer.store import attempts, events, providers, unknown_words
 from dialer.store.tables import AnyRow
 from workers.claim import AdapterCache
 from workers.outside import AT_ONCE, Outside
 from workers.reconcile import end_unknown
-from workers.results import apply, keep_references
+from workers.results import UNKNOWN_WORD, apply, keep_references
 
 log = get_logger(__name__)
 
@@ -247,12 +247,12 @@ def _recognized(
 def _keep_raw(
     connection: Connection, one: _Asking, told: Mapping[str, Sequence[Fact]], now: datetime
 ) -> None:
-    """Keep the replies that say of an end what is in no table, for people to read."""
+    """Keep and count the replies that say of an end what is in no table, for people to read."""
     rows = []
     for attempt_id, facts in told.items():
         if all(fact.disposition is not Disposition.UNKNOWN for fact in facts):
             continue
-        log.warning("provider's word not in the table", attempt_id=attempt_id)
+        log.warning("provider's event not understood", attempt_id=attempt_id)
         reply = one.replies[attempt_id]
         kind = reply.headers.get("content-type", "")
         raw = RawEvent(LOOK_UP, attempt_id, "", kind, reply.body, None, now)
@@ -268,7 +268,8 @@ def _keep_raw(
                 "body": raw.body,
                 "attempt_id": attempt_id,
                 "received_at": now,
-                "error": "",
+                "error": UNKNOWN_WORD,
             }
         )
     events.add(connection, rows)
+    unknown_words.count(connection, {one.provider.id: len(rows)} if rows else {}, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,7 +21,7 @@ from dialer.models.event import EventState
 from dialer.providers.contract import EventError, Fact, RawEvent
 from dialer.providers.kinds import adapter_class
 from dialer.providers.live import Question
-from dialer.store import attempts, calls, campaigns, events
+from dialer.store import attempts, calls, campaigns, events, unknown_words
 from dialer.store.tables import AnyRow, Rows
 from workers import inbound
 
@@ -28,6 +29,8 @@ log = get_logger(__name__)
 
 #: Events consumed in one transaction.
 GROUP = 500
+#: What is noted of an event whose word about an end is in no table of its adapter.
+UNKNOWN_WORD = "the provider's word is in no table"
 #: A consumer whose group held fewer events than this leaves.
 FEW = 200
 
@@ -132,12 +135,25 @@ def consume_claimed(connection: Connection, claimed: Rows, now: datetime) -> Non
         locked = attempts.lock(connection, sorted(facts))
     apply(connection, [locked[attempt_id] for attempt_id in sorted(facts)], facts, now)
     events.mark(connection, [one.mark for one in told], now)
+    _count_unknown_words(connection, told, now)
     # What speaks of an attempt by a reference that nobody knows may have come before the reply that tells it.
     early = [one for one in told if one.mark["state"] == EventState.UNMATCHED and one.reference]
     if early:
         events.keep_references(
             connection, [{"_id": one.mark["_id"], "reference": one.reference} for one in early]
         )
+
+
+def _count_unknown_words(connection: Connection, told: Sequence[_Told], now: datetime) -> None:
+    """Events that were not understood are kept, and counted by provider: somebody should look at them."""
+    odd = [
+        one
+        for one in told
+        if one.mark["error"] and one.mark["state"] in (EventState.CONSUMED, EventState.UNREADABLE)
+    ]
+    for one in odd:
+        log.warning("provider's event not understood", event_id=one.mark["_id"])
+    unknown_words.count(connection, Counter(one.provider_id for one in odd), now)
 
 
 def _find(connection: Connection, told: Sequence[_Told]) -> None:
@@ -173,7 +189,7 @@ def _read(claimed: Rows) -> list[_Told]:
             log.exception("event cannot be read", event_id=row.id)
             one.mark.update(state=EventState.UNREADABLE.value, error=type(error).__name__)
         if any(fact.disposition is Disposition.UNKNOWN for fact in one.facts):
-            log.warning("provider's word not in the table", event_id=row.id)
+            one.mark.update(error=UNKNOWN_WORD)
         told.append(one)
     return told
 

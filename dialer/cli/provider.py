@@ -135,7 +135,8 @@ def list_(json: Json = False) -> None:
 def show(name: Name, json: Json = False) -> None:
     """Show a provider and its webhook URL.
 
-    Of its settings only which are set, never their values.
+    Of its settings only which are set, never their values. Events that were not understood are kept as they came;
+    docs/troubleshooting.md tells how to look at them.
     """
     with database() as engine:
         print_one(_shown(engine, name), as_json=json)
@@ -371,11 +372,12 @@ def _shown(engine: Engine, name: str) -> dict[str, Any]:
     from dialer.providers.setup import webhook_url
     from dialer.secrets import SecretError
     from dialer.settings import get_settings
-    from dialer.store import dnd_mirrors
+    from dialer.store import dnd_mirrors, unknown_words
 
     with reading(engine) as connection:
         row = _get(connection, name)
         mirror = dnd_mirrors.of(connection, row.id)
+        odd = unknown_words.of_provider(connection, row.id)
     settings: dict[str, str] | str
     try:
         settings = dict.fromkeys(sorted(secret_box().open(row.credentials)), "set")
@@ -387,6 +389,8 @@ def _shown(engine: Engine, name: str) -> dict[str, Any]:
         "black_list": None if mirror is None else _black_list(mirror),
         "webhook_url": webhook_url(get_settings().public_url, row),
         "previous_webhook_until": row.previous_token_until,
+        "events_not_understood": 0 if odd is None else odd.events,
+        "last_not_understood": None if odd is None else odd.last_at,
     }
 
 

@@ -19,6 +19,7 @@ from dialer.models.inbound import InboundAction, InboundCall, InboundRule
 from dialer.models.message import Message
 from dialer.models.meter import Meter
 from dialer.models.provider import Provider
+from dialer.models.unknown_word import UnknownWord
 
 __all__ = [
     "Account",
@@ -51,6 +52,7 @@ __all__ = [
     "Provider",
     "RejectedRow",
     "RuleState",
+    "UnknownWord",
     "metadata",
 ]
 

@@ -43,6 +43,7 @@ message = metadata.tables["message"]
 meter = metadata.tables["meter"]
 provider = metadata.tables["provider"]
 rejected_row = metadata.tables["rejected_row"]
+unknown_word = metadata.tables["unknown_word"]
 
 StateT = TypeVar("StateT", CampaignState, CallState, AttemptState)
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]

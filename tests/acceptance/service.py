@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import io
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+import secrecy
 import sqlalchemy as sa
 from redis import Redis, RedisError
 from sqlalchemy import Engine
@@ -212,6 +214,7 @@ class Service:
     def close(self) -> None:
         """Stops everything; fails when a process is left or when a log says what it must not."""
         problems = []
+        self._hear_tasks()
         sandbox = {"sandbox"} & self.running.keys()  # goes last: callbacks can be delivered until then
         for together in (self.running.keys() - sandbox, sandbox):
             for name in together:
@@ -229,21 +232,27 @@ class Service:
             with contextlib.suppress(psutil.Error):
                 problems.append(f"left running: {process.pid} {process.cmdline()}")
                 process.kill()
-        problems += self.told_secrets()
+        secrecy.keep(*self.secrets)
+        secrecy.hear_files(self.logs)
         assert not problems, "\n".join(problems)
 
-    def told_secrets(self) -> list[str]:
-        """Where a log shows a phone number, a key or a token."""
-        told: list[str] = []
-        if not self.secrets:
-            return told
-        pattern = re.compile("|".join(map(re.escape, sorted(self.secrets, key=len, reverse=True))))
-        for log in sorted(self.logs.glob("*.log")):
-            for number, line in enumerate(log.read_text(errors="replace").splitlines(), 1):
-                found = pattern.search(line)
-                if found:
-                    told.append(f"{log.name}:{number} shows {found.group()}: {line[:300]}")
-        return told[:20]
+    def _hear_tasks(self) -> None:
+        """What Celery's messages say, and what Flower shows of those that were."""
+        with contextlib.suppress(RedisError), self.redis_client() as client:
+            for queue in ("otp", "calls", "results", "upkeep", "unacked"):
+                kind = client.type(queue)
+                waiting = client.lrange(queue, 0, -1) if kind == b"list" else []
+                waiting = list(client.hgetall(queue).values()) if kind == b"hash" else waiting
+                for message in waiting:
+                    secrecy.hear(f"a task in {queue}", _readable(message))
+        flower_auth = self.home / "secrets" / "flower_auth"
+        if flower_auth.exists():
+            user, _, password = flower_auth.read_text().strip().partition(":")
+            with contextlib.suppress(httpx.HTTPError):
+                tasks = httpx.get(
+                    f"{self.flower_url}/api/tasks", auth=(user, password), timeout=5, trust_env=False
+                )
+                secrecy.hear("Flower's tasks", tasks.text)
 
     # --- what an operator does ------------------------------------------------------------------------------
 
@@ -329,8 +338,15 @@ class Service:
 
     def start_campaign(self, list_id: str, name: str = "reminder", **more: str) -> str:
         """A campaign that runs from now on; its id."""
+        campaign_id: str = self.post("create_campaign", **(self.campaign_body(list_id, name) | more))[
+            "campaign_id"
+        ]
+        return campaign_id
+
+    def campaign_body(self, list_id: str, name: str) -> dict[str, Any]:
+        """What is sent to make a campaign that runs from now on."""
         now = datetime.now(UTC)
-        body = {
+        return {
             "list_id": list_id,
             "campaign_name": name,
             "campaign_type": "0",
@@ -344,10 +360,7 @@ class Service:
             "repeat": "1",
             "max_retries": "0",
             "retry_time": "1",
-            **more,
         }
-        campaign_id: str = self.post("create_campaign", **body)["campaign_id"]
-        return campaign_id
 
     def status_of(self, campaign_id: str) -> str:
         """`campaign_status` as the API shows it; empty while the API is away."""
@@ -421,6 +434,13 @@ def running_service(folder: Path, settings: Mapping[str, str]) -> Iterator[Servi
         yield service
     finally:
         service.close()
+
+
+def _readable(message: bytes) -> str:
+    """A Celery message, its body decoded."""
+    text = message.decode("utf-8", "replace")
+    found = re.search(r'"body": "([A-Za-z0-9+/=]+)"', text)
+    return f"{text} {base64.b64decode(found[1]).decode('utf-8', 'replace')}" if found else text
 
 
 def answers(url: str, status: int = 200) -> bool:

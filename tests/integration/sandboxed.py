@@ -17,8 +17,8 @@ from starlette.routing import Route
 from test_sandbox import running
 
 from dialer.http import Client, make_client
-from dialer.providers.base import submit
-from dialer.providers.contract import Fact, RawEvent, Submission, SubmitResult
+from dialer.providers.base import look_up, submit
+from dialer.providers.contract import Asked, Fact, RawEvent, Submission, SubmitResult
 from dialer.sandbox import make_app
 
 
@@ -59,6 +59,11 @@ class Sandbox:
         """Place one call; its callbacks come to the inbox, or go to `hook`."""
         adapter = self._case.adapter(f"{self._url}/{self._case.kind}", hook or f"{self._hook}/hook")
         return await submit(self._client, adapter, submission, timeout=deadline)
+
+    async def ask(self, asked: Asked) -> list[Fact] | None:
+        """Ask about one call; None where it cannot be asked about."""
+        adapter = self._case.adapter(f"{self._url}/{self._case.kind}")
+        return await look_up(self._client, adapter, asked, timeout=5.0)
 
     async def log(self) -> list[dict[str, Any]]:
         """What the sandbox has been asked for."""

@@ -378,6 +378,7 @@ def test_a_providers_credentials_are_sealed_and_never_shown(
     shown = data("provider", "show", "mitto")
     assert shown["settings"] == {"access_key": "set", "callback_password": "set", "callback_user": "set"}
     assert shown["webhook_url"] == f"http://127.0.0.1:8000/webhooks/mitto/{row.webhook_token}"
+    assert (shown["events_not_understood"], shown["last_not_understood"]) == (0, None)
     said = (
         added.output
         + dialer("provider", "show", "mitto").output

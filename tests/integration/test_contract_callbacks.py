@@ -25,11 +25,11 @@ from world import NOON, World, people
 
 from dialer.api import webhooks
 from dialer.api.webhooks import LARGEST_BODY, Webhooks
-from dialer.db import make_engine, writing
+from dialer.db import make_engine, reading, writing
 from dialer.lifecycle import AttemptState, CallState, Disposition
 from dialer.providers.contract import EventError, Outcome, RawEvent
 from dialer.providers.kinds import adapter_class, adapter_kinds
-from dialer.store import events
+from dialer.store import events, unknown_words
 from dialer.store import tables as t
 
 UNHEARD_OF = Known("AT01NOBODYKNOWSTHISATTEMPT-1", "999999999999")
@@ -209,7 +209,7 @@ def test_what_is_sent_twice_is_kept_once(world: World, client: httpx.Client, cas
     assert len(world.rows(t.event)) == len(told)
 
 
-def test_a_word_that_no_document_knows_is_unknown_and_its_event_is_kept(
+def test_a_word_that_no_document_knows_is_unknown_and_its_event_is_kept_and_counted(
     world: World, client: httpx.Client, case: Case
 ) -> None:
     assert case.unheard is not None
@@ -219,6 +219,8 @@ def test_a_word_that_no_document_knows_is_unknown_and_its_event_is_kept(
     world.consume()
     (event,) = world.rows(t.event)
     assert (event.query, event.body, event.path) == (sent.query, sent.body, sent.path)
+    with reading(world.engine) as connection:
+        assert unknown_words.counts(connection) == {world.provider_id: 1}
     attempt = world.attempt(known.attempt_id)
     if not case.unheard_ends:
         assert (event.state, attempt.state) == ("UNREADABLE", AttemptState.PLACED)

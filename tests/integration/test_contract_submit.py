@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -21,14 +21,13 @@ import pytest
 from contract import NO_WAY_TO_PLACE, Case, Ordered, Said, case_of, each, has_case
 from hypothesis import given
 from hypothesis import strategies as st
-from wire import Server, free_port, http, replying, reset, serving, silent
+from wire import JSON, UNREADABLE, Server, free_port, http, replying, reset, serving, silent
 
 from dialer.http import Client, make_client, new_loop
 from dialer.providers.base import MAX_REPLY, submit
 from dialer.providers.contract import Outcome, Refusal, RefusedError, Reply, Submission, SubmitResult
 from dialer.providers.kinds import adapter_kinds
 
-JSON = "Content-Type: application/json\r\n"
 Handler = Callable[[Server, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -227,30 +226,6 @@ def test_429_may_name_a_date_and_counts_even_when_its_body_never_ends(line: Line
 
 
 # --- replies that decide nothing -------------------------------------------------------------------------
-
-UNREADABLE: Mapping[str, bytes] = {
-    "500": http("500 Internal Server Error"),
-    "502 with a page": http("502 Bad Gateway", b"<html>bad gateway</html>"),
-    "503 with Retry-After": http("503 Service Unavailable", b"", "Retry-After: 5\r\n"),
-    "408": http("408 Request Timeout"),
-    "409": http("409 Conflict"),
-    "425": http("425 Too Early"),
-    "redirect": http("302 Found", b"", "Location: /elsewhere\r\n"),
-    "nothing under 200": http("200 OK"),
-    "garbage under 200": http("200 OK", b"\x00\xff\xfe garbage"),
-    "a page under 200": http("200 OK", b"<html>It works!</html>"),
-    "a list under 200": http("200 OK", b'["ok"]'),
-    "an empty object under 200": http("200 OK", b"{}", JSON),
-    "numbers that are none": http("200 OK", b'{"status": NaN, "result": 1e999}', JSON),
-    "lone surrogates": http("200 OK", b'{"status": "\\ud800", "message": "\\udfff"}', JSON),
-    "204": b"HTTP/1.1 204 No Content\r\n\r\n",
-    "no HTTP at all": b"SSH-2.0-OpenSSH_9.6\r\n",
-    "deeply nested JSON": http("200 OK", b"[" * 100_000),
-    "deeply nested objects": http("200 OK", b'{"result":' * 100_000),
-    "a charset that there is not": http("200 OK", b"\xff", "Content-Type: text/x; charset=nonsense\r\n"),
-    "a body that is not gzip": http("200 OK", b"not gzip", "Content-Encoding: gzip\r\n"),
-    "chunks that are none": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-}
 
 
 @pytest.mark.parametrize("reply", UNREADABLE.values(), ids=UNREADABLE.keys())

@@ -312,6 +312,7 @@ def test_a_word_that_is_in_no_table_is_kept_as_it_came(world: World, provider: P
     (event,) = world.rows(t.event)
     assert (event.method, event.state, event.attempt_id) == ("LOOK-UP", "CONSUMED", attempt_id)
     assert (event.body, event.content_type) == (body, "application/json")
+    assert [(row.provider_id, row.events) for row in world.rows(t.unknown_word)] == [(world.provider_id, 1)]
     world.check()
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from world import ENDINGS, NOON, World, in_threads, people, repeating, statements
 
-from dialer.db import writing
+from dialer.db import reading, writing
 from dialer.lifecycle import AttemptState, CallState
 from dialer.providers.contract import Outcome, Refusal
-from dialer.store import events
+from dialer.store import events, unknown_words
 from dialer.store import tables as t
 from workers import results
 from workers.results import consume
@@ -295,6 +295,48 @@ def test_a_provider_cannot_speak_of_anothers_attempts(world: World) -> None:
     world.consume()
     assert world.attempt(attempt_id).state == AttemptState.SUBMITTING
     assert events_by_state(world) == {"UNMATCHED": 1}
+
+
+def not_understood(world: World) -> dict[str, int]:
+    with reading(world.engine) as connection:
+        return unknown_words.counts(connection)
+
+
+def test_what_was_not_understood_is_counted_by_provider_and_kept_with_the_reason(world: World) -> None:
+    attempt_id = one_attempt(world)
+    other = world.provider()
+    world.tell_raw("type=whatever")
+    world.tell_raw("type=whatever", provider_id=other)
+    world.tell(attempt_id, "unheard of")
+    world.tell(attempt_id, "ringing")
+    world.consume()
+    world.tell_raw("type=whichever")
+    world.consume()
+    assert not_understood(world) == {world.provider_id: 3, other: 1}
+    errors = [row.error for row in world.rows(t.event)]
+    assert [bool(error) for error in errors] == [True, True, True, False, True]
+    assert errors[2] == results.UNKNOWN_WORD
+    assert {row.last_at for row in world.rows(t.unknown_word)} == {world.clock.now}
+
+
+def test_what_is_understood_costs_no_statement_for_counting(world: World) -> None:
+    attempt_id = one_attempt(world)
+    world.tell(attempt_id, "busy")
+    understood = statements(world.engine, lambda: results.consume(world.engine, world.clock))
+    world.tell(one_attempt(world), "unheard of")
+    assert statements(world.engine, lambda: results.consume(world.engine, world.clock)) == understood + 1
+    assert not_understood(world) == {world.provider_id: 1}
+
+
+def test_an_odd_word_that_comes_before_the_reply_is_counted_once(world: World) -> None:
+    attempt_id = one_attempt(world)
+    world.set_provider(kind="mitto-flash")
+    world.tell_raw(SHOWN.replace("BUSY_HERE", "VAPORIZED"))
+    world.consume()
+    world.answer([attempt_id], Outcome.PLACED, provider_reference="R-17")
+    assert revive(world) == 1
+    world.consume()
+    assert not_understood(world) == {world.provider_id: 1}
 
 
 # --- providers whose callbacks hold only their own reference -------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
@@ -128,3 +128,30 @@ def free_port() -> Iterator[int]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
+
+
+JSON = "Content-Type: application/json\r\n"
+#: Replies that decide nothing, whatever was asked.
+UNREADABLE: Mapping[str, bytes] = {
+    "500": http("500 Internal Server Error"),
+    "502 with a page": http("502 Bad Gateway", b"<html>bad gateway</html>"),
+    "503 with Retry-After": http("503 Service Unavailable", b"", "Retry-After: 5\r\n"),
+    "408": http("408 Request Timeout"),
+    "409": http("409 Conflict"),
+    "425": http("425 Too Early"),
+    "redirect": http("302 Found", b"", "Location: /elsewhere\r\n"),
+    "nothing under 200": http("200 OK"),
+    "garbage under 200": http("200 OK", b"\x00\xff\xfe garbage"),
+    "a page under 200": http("200 OK", b"<html>It works!</html>"),
+    "a list under 200": http("200 OK", b'["ok"]'),
+    "an empty object under 200": http("200 OK", b"{}", JSON),
+    "numbers that are none": http("200 OK", b'{"status": NaN, "result": 1e999}', JSON),
+    "lone surrogates": http("200 OK", b'{"status": "\\ud800", "message": "\\udfff"}', JSON),
+    "204": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "no HTTP at all": b"SSH-2.0-OpenSSH_9.6\r\n",
+    "deeply nested JSON": http("200 OK", b"[" * 100_000),
+    "deeply nested objects": http("200 OK", b'{"result":' * 100_000),
+    "a charset that there is not": http("200 OK", b"\xff", "Content-Type: text/x; charset=nonsense\r\n"),
+    "a body that is not gzip": http("200 OK", b"not gzip", "Content-Encoding: gzip\r\n"),
+    "chunks that are none": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+}

@@ -117,7 +117,7 @@ class Case:
     empty for a provider that calls nobody back. `unheard` is a callback with a word that no document knows.
     `unclear` are replies, a status and a body, that come near to a documented one and are none.
     `fates` is how the sandbox's calls end, by the last two digits of the number, where that is not ANSWERED; None is
-    no end. `outcomes` the same for replies that another kind would read otherwise.
+    no end. `looked_up` is the same of what it says when it is asked, `outcomes` of replies that others read otherwise.
     """
 
     kind: str
@@ -129,6 +129,7 @@ class Case:
     stories: Mapping[str, Story] = field(default_factory=dict)
     unheard: Callable[[Known], Sent] | None = None
     fates: Mapping[str, Disposition | None] = field(default_factory=dict)
+    looked_up: Mapping[str, Disposition | None] = field(default_factory=dict)
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     refused_unsent: Mapping[str, tuple[Submission, Refusal]] = field(default_factory=dict)
     #: Whether a word that nobody knows ends a call as UNKNOWN; else it is an event that cannot be read.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from contract import ANNOUNCEMENT, CODE, OTP, Case, Ordered, Said
+from dialer.lifecycle import Disposition
 from dialer.providers.contract import Capability, Outcome, Refusal
 
 ACCOUNT, AUTH, TEMPLATE = "account_1", "k3y-of-the-account", "AN2222314c96"
@@ -74,6 +75,17 @@ CASE = Case(
         "a request_id without a success": (200, {"response": {"request_id": THEIRS}}),
         "neither success nor not": (200, {"response": {"request_id": THEIRS, "success": "perhaps"}}),
         "without its envelope": (200, {"request_id": THEIRS, "success": "true"}),
+    },
+    # A CDR tells how a call ended; it has no word for who declines, nor for a machine.
+    looked_up={
+        "01": Disposition.BUSY,
+        "02": Disposition.NO_ANSWER,
+        "03": Disposition.UNAVAILABLE,
+        "04": Disposition.UNAVAILABLE,
+        "10": None,
+        "11": Disposition.CONGESTION,
+        "16": Disposition.BUSY,
+        "17": Disposition.CANCELLED,
     },
     refused_unsent={
         "a text without a code": (ANNOUNCEMENT, Refusal.BAD_REQUEST),

@@ -116,5 +116,14 @@ CASE = Case(
     unheard_ends=False,
     # What becomes of calls that nobody talked in is looked up.
     fates=dict.fromkeys(("01", "02", "03", "04", "11", "16", "17")),
+    looked_up={  # `getCallBackFollowmeCallInfo` says no more than this
+        "01": Disposition.REJECTED,
+        "02": Disposition.NO_ANSWER,
+        "03": Disposition.NO_ANSWER,
+        "04": Disposition.REJECTED,
+        "11": Disposition.REJECTED,
+        "16": Disposition.REJECTED,
+        "17": Disposition.REJECTED,
+    },
     refused_unsent={"nobody to connect with": (ANNOUNCEMENT, Refusal.BAD_REQUEST)},
 )
