@@ -331,8 +331,14 @@ class Busy(BaseHTTPRequestHandler):
         pass
 
 
+class Crowded(ThreadingHTTPServer):
+    """All connections of a wave are taken at once: five, as by default, would leave others to be tried again."""
+
+    request_queue_size = 64
+
+
 def test_a_wave_of_429s_is_one_reason_to_wait_longer_and_not_many(world: World) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+    with Crowded(("127.0.0.1", 0), Busy) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         world.set_provider(base_url=f"http://127.0.0.1:{server.server_port}")
         campaign = world.campaign(world.contact_list(people(20)))
