@@ -24,7 +24,7 @@ from dialer.lifecycle import CALL_ENDS, CallState
 from dialer.logs import get_logger
 from dialer.pace.breaker import Phase, phase_of
 from dialer.settings import Settings
-from dialer.store import inbound, meters, providers
+from dialer.store import inbound, meters, providers, unknown_words
 from dialer.store.tables import Rows
 
 log = get_logger(__name__)
@@ -91,10 +91,14 @@ class Look(Collector):
             events = meters.odd_events(connection)
             totals = meters.totals(connection)
             rows = providers.every(connection)
+            unknown = unknown_words.counts(connection)
             came_in = inbound.count_live(connection, None, now - SETTLE_AFTER)
         yield from of_calls(calls, came_in, counts, campaigns)
         yield from of_providers(rows, now)
         yield from of_meters(totals, {row.id: row.name for row in rows})
+        yield _counter("dialer_unknown_words", "Events with a word that is in no table.", ["provider"], {
+            (row.name,): unknown.get(row.id, 0) for row in rows
+        })  # fmt: skip
         yield _gauge("dialer_events", "Callbacks to be consumed, and those that nothing came of.", ["state"], {
             (state,): count for state, count in events.items()
         })  # fmt: skip

@@ -164,6 +164,17 @@ def test_events_by_what_became_of_them(world: World, scrape: Callable[[], dict[s
     assert scrape()["dialer_events"] == {("NEW",): 0, ("UNMATCHED",): 1, ("UNREADABLE",): 1}
 
 
+def test_events_that_were_not_understood_are_counted(
+    world: World, scrape: Callable[[], dict[str, Sample]]
+) -> None:
+    assert scrape()["dialer_unknown_words_total"] == {("north",): 0}
+    world.campaign(world.contact_list(people(1)))
+    (attempt,) = world.dial(world.release())
+    world.tell_raw(f"type=endCallback&reference={attempt}&state=99&error=999")
+    world.consume()
+    assert scrape()["dialer_unknown_words_total"] == {("north",): 1}
+
+
 def test_queues_and_a_broker_that_is_away(
     world: World, scrape: Callable[[], dict[str, Sample]], tmp_path: Path, serve: Callable[[Any], str]
 ) -> None:
