@@ -94,6 +94,19 @@ def zone_of(e164: str) -> str | None:
     return settled if is_geographic else _settle(code, _zones_of_prefix(str(code)))
 
 
+def zones_of(e164: str) -> tuple[str, ...]:
+    """The IANA zones that a valid number may be in, one for each time that is kept in them; none when nothing is known
+    of it (a satellite telephone, say)."""
+    settled = zone_of(e164)
+    if settled is not None:
+        return (settled,)
+    code = _of_prefix(e164[1 : 1 + TIMEZONE_LONGEST_PREFIX])[0]
+    places: tuple[str, ...] = ()
+    if plans.is_geographic(e164[1:]) is not False:
+        places = time_zones_for_number(phonenumbers.parse(e164))
+    return _possible(code, places)
+
+
 def read_all(texts: Sequence[str], region: str | None) -> tuple[list[str], list[str | None], dict[int, str]]:
     """`to_e164` and `zone_of` of each text, and by its place the reason of each that is no number (which stays empty).
 
@@ -274,6 +287,19 @@ def _settle(code: int, zones: tuple[str, ...]) -> str | None:
         return next((zone for zone in zones if zone in same), same[0])
     near = {_time_kept(zone): zone for zone in own if _winter(zone) == _winter(zones[0])}
     return next(iter(near.values())) if len(near) == 1 else None
+
+
+@lru_cache(maxsize=4096)
+def _possible(code: int, places: tuple[str, ...]) -> tuple[str, ...]:
+    """The zones of these places of a country code, each corrected; of all that share the code when one is not known,
+    or when there are none."""
+    corrected = [_settle(code, (place,)) for place in places]
+    known = tuple(zone for zone in corrected if zone is not None)
+    zones = known if known and len(known) == len(places) else _zones_in(code)
+    kept: dict[tuple[timedelta | None, ...], str] = {}
+    for zone in zones:
+        kept.setdefault(_time_kept(zone), zone)
+    return tuple(kept.values())
 
 
 @cache

@@ -8,7 +8,7 @@ go back). `docs/calling-window.md` tells how those days are settled.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
@@ -122,6 +122,32 @@ def closing(window: CallingWindow, zone: ZoneInfo, at: datetime) -> datetime | N
     not open."""
     opened_on = None if window.is_always_open else _opening_day(window, _aware(at).astimezone(zone))
     return None if opened_on is None else _bounds(window, zone, opened_on)[1]
+
+
+def is_open_in_all(window: CallingWindow, zones: Collection[ZoneInfo], at: datetime) -> bool:
+    """Whether somebody may be rung at the instant `at` who may be in any one of these zones."""
+    return all(is_open(window, zone, at) for zone in zones)
+
+
+def next_opening_in_all(window: CallingWindow, zones: Collection[ZoneInfo], after: datetime) -> datetime:
+    """The first instant (UTC), not before `after`, at which the window is open in all of these zones. Raises
+    `WindowError` when there is none for two weeks."""
+    at = _aware(after).astimezone(UTC)
+    latest = at + _DAYS_AHEAD * _ONE_DAY
+    while at < latest:
+        # Open in all of them is nothing before the last of their openings.
+        opened = max((next_opening(window, zone, at) for zone in zones), default=at)
+        if opened == at:
+            return at
+        at = opened
+    raise WindowError("calling_window is never open in all zones that the number may be in: widen it.")
+
+
+def closing_in_all(window: CallingWindow, zones: Collection[ZoneInfo], at: datetime) -> datetime | None:
+    """The instant (UTC) at which the window, open in all of these zones at the instant `at`, first closes in one; None
+    when it never does."""
+    found = (closing(window, zone, at) for zone in zones)
+    return min((one for one in found if one is not None), default=None)
 
 
 def first_instant_after_gap(zone: ZoneInfo, wall: datetime) -> datetime | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer.calls.window import known_zone
-from dialer.numbers import NumberError, digits, mask, to_e164, zone_of
+from dialer.numbers import NumberError, digits, mask, to_e164, zone_of, zones_of
 
 EXAMPLES = [
     phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
@@ -164,3 +164,18 @@ def test_a_short_number_is_masked_almost_wholly() -> None:
 
 def test_digits_are_the_number_without_its_plus() -> None:
     assert digits("+79261234567") == "79261234567"
+
+
+def test_a_number_whose_place_is_known_may_be_there_alone() -> None:
+    assert zones_of("+919812345678") == ("Asia/Kolkata",)
+    assert zones_of("+12125551234") == ("America/New_York",)
+
+
+def test_a_mobile_of_a_wide_country_may_be_in_all_of_its_zones() -> None:
+    found = zones_of("+79154368886")
+    assert {"Europe/Kaliningrad", "Europe/Moscow", "Asia/Kamchatka"} <= set(found)
+    assert len(found) == 11  # one for each time that is kept there
+
+
+def test_nothing_is_known_of_where_a_satellite_telephone_is() -> None:
+    assert zones_of("+870773111632") == ()

@@ -12,10 +12,13 @@ from dialer.calls.window import (
     EVERY_DAY,
     CallingWindow,
     WindowError,
+    closing_in_all,
     first_instant_after_gap,
     is_open,
+    is_open_in_all,
     known_zone,
     next_opening,
+    next_opening_in_all,
 )
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -251,3 +254,31 @@ def test_zones_are_known_by_their_names(name: str) -> None:
 )
 def test_what_is_not_the_name_of_a_zone_is_none(name: str) -> None:
     assert known_zone(name) is None
+
+
+KALININGRAD, KAMCHATKA = ZoneInfo("Europe/Kaliningrad"), ZoneInfo("Asia/Kamchatka")
+
+
+def test_whoever_may_be_in_several_zones_is_rung_while_the_window_is_open_in_all() -> None:
+    zones = (KAMCHATKA, KALININGRAD)
+    opens, closes = utc("2026-01-13 06:00"), utc("2026-01-13 09:00")  # 08:00 in the west, 21:00 in the east
+    assert next_opening_in_all(DEFAULT_WINDOW, zones, utc("2026-01-12 12:00")) == opens
+    assert next_opening_in_all(DEFAULT_WINDOW, zones, opens + timedelta(hours=1)) == opens + timedelta(
+        hours=1
+    )
+    assert closing_in_all(DEFAULT_WINDOW, zones, opens) == closes
+    assert is_open_in_all(DEFAULT_WINDOW, zones, opens)
+    assert not is_open_in_all(DEFAULT_WINDOW, zones, closes)
+    assert not is_open_in_all(DEFAULT_WINDOW, zones, opens - timedelta(seconds=1))
+
+
+def test_a_window_that_is_never_open_everywhere_never_opens() -> None:
+    zones = (ZoneInfo("Pacific/Pago_Pago"), ZoneInfo("Pacific/Guam"))
+    with pytest.raises(WindowError, match="all zones"):
+        next_opening_in_all(CallingWindow(time(12), time(13)), zones, utc("2026-01-12 12:00"))
+    assert (
+        closing_in_all(
+            CallingWindow.parse({"start": "00:00", "end": "24:00"}), zones, utc("2026-01-12 12:00")
+        )
+        is None
+    )
