@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from dialer import ids
-from dialer.calls import content, gate
+from dialer.calls import content, flow_form, gate
 from dialer.calls.flow_form import FlowError
 from dialer.calls.ledger import Ledger
 from dialer.calls.single import need_of_single
@@ -29,8 +29,8 @@ from dialer.logs import get_logger, hide
 from dialer.pace.breaker import PROBE_WITHIN, Phase, phase_of
 from dialer.pace.limiter import Limiter, Stage, good_for, slack
 from dialer.providers.base import Adapter
-from dialer.providers.contract import ProviderError, Submission
-from dialer.providers.kinds import make_adapter
+from dialer.providers.contract import Capability, ProviderError, Submission
+from dialer.providers.kinds import adapter_class, make_adapter
 from dialer.providers.need import Need, why_unable
 from dialer.providers.setup import open_config
 from dialer.secrets import SecretBox, SecretError
@@ -237,7 +237,8 @@ class _Facts:
             call.id: {*lists.get(call.campaign_id or "", ()), *everywhere.get(call.account_id, ())}
             for call in released
         }
-        dialled = {call.id: self._dialled(call) for call in released}
+        transfers = {one.id: _transfers(one) for one in self.campaigns.values() if one.flow is not None}
+        dialled = {call.id: self._dialled(call, transfers) for call in released}
         listed = dnd.listed(
             connection, sorted(set().union(*self._lists.values())), sorted(set().union(*dialled.values()))
         )
@@ -262,12 +263,16 @@ class _Facts:
                     connection, account.id, numbers, now - timedelta(days=1)
                 )
 
-    def _dialled(self, call: AnyRow) -> set[str]:
-        """Every number that is rung for this call: of a click-to-call both ends."""
+    def _dialled(self, call: AnyRow, transfers: Mapping[str, frozenset[str]]) -> set[str]:
+        """Every number that may be rung for this call once it is sent: of a click-to-call both ends, of a flow whom it
+        transfers to, unless its provider asks first."""
         message = self.messages.get(call.id)
-        return (
-            {call.e164} if message is None or message.connect_to is None else {call.e164, message.connect_to}
-        )
+        if message is not None and message.connect_to is not None:
+            return {call.e164, message.connect_to}
+        provider = self.providers.get(call.provider_id)
+        if call.campaign_id not in transfers or (provider is not None and _asks(provider)):
+            return {call.e164}
+        return {call.e164, *transfers[call.campaign_id]}
 
     def why_unable(self, call: AnyRow, provider: AnyRow) -> tuple[str, ...]:
         """Why this provider cannot carry the call; asked once for all calls of a campaign."""
@@ -307,6 +312,21 @@ class _Facts:
             frequency_cap=cap,
             capped_until=capped_until,
         )
+
+
+def _transfers(campaign: AnyRow) -> frozenset[str]:
+    try:
+        return flow_form.stored(campaign.id, campaign.flow).transfers()
+    except FlowError:  # another version wrote it: it is not sent
+        return frozenset()
+
+
+def _asks(provider: AnyRow) -> bool:
+    """Whether the provider asks what a call is to do next, so that it learns of nobody before."""
+    try:
+        return Capability.LIVE_CONTROL in adapter_class(provider.kind).capabilities
+    except ProviderError:  # a kind of another version: nothing is sent to it
+        return False
 
 
 def _prepare(

@@ -1,7 +1,8 @@
 """Questions that providers wait with: what a callback asks is answered within `DEADLINE`, in the provider's words.
 
 What is known of the call is read in one statement, by a thread of this module's own, so that a database that hangs
-holds up nothing else; what to answer is decided by `dialer/calls/answers.py`.
+holds up nothing else; what to answer is decided by `dialer/calls/answers.py`. Whoever is to be rung by an answer is
+looked up on the DND lists before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from dialer.calls import answers, content, inbound, opt_out
@@ -23,8 +24,9 @@ from dialer.db import looking, writing
 from dialer.logs import get_logger
 from dialer.providers.base import Adapter
 from dialer.providers.contract import EventError, RawEvent, Submission
-from dialer.providers.live import Asks, Question, Response
+from dialer.providers.live import Answer, Asks, Question, Response
 from dialer.store import answers as store
+from dialer.store import campaigns, dnd
 from dialer.store import inbound as rules
 
 log = get_logger(__name__)
@@ -113,15 +115,18 @@ class Live:
     def _look_up(self, asker: Asker, question: Question) -> _Found:
         if question.asks is Asks.INBOUND:
             with looking(self._engine) as connection:
-                return _Found(Step(inbound.answer(rules.rule_of(connection, asker.id, question.called))))
+                rule = rules.rule_of(connection, asker.id, question.called)
+                answer = inbound.answer(rule)
+                return _Found(Step(answer if rule is None else _allowed(connection, answer, rule.account_id)))
         if not question.attempt_id:
             return _Found(Step(HANG_UP))  # it came in, and what its rule says is done
         with looking(self._engine) as connection:
             asked = store.of_attempt(connection, asker.id, question.attempt_id)
-        if asked is None:
-            return _Found(Step(HANG_UP))
-        step = answers.of_call(question, _said(question.attempt_id, asked))
-        return _Found(step, (asked.call.account_id, asked.call.e164))
+            if asked is None:
+                return _Found(Step(HANG_UP))
+            step, call = answers.of_call(question, _said(question.attempt_id, asked)), asked.call
+            answer = _allowed(connection, step.answer, call.account_id, call.campaign_id)
+        return _Found(replace(step, answer=answer), (call.account_id, call.e164))
 
     def _leave(self, caller: tuple[str, str]) -> None:
         """Have somebody put on the DND list now, while their answer is on its way. Should that fail, who consumes the
@@ -137,6 +142,23 @@ class Live:
                 opt_out.note(connection, [caller], datetime.now(UTC))
         except SQLAlchemyError as error:
             log.warning("opting out is left to the consumer", error=type(error).__name__)
+
+
+def _allowed(
+    connection: Connection, answer: Answer, account_id: str, campaign_id: str | None = None
+) -> Answer:
+    """The answer without numbers that stand on a DND list that applies, as they are now; the rest of it, which travels
+    with the call, is without them, too."""
+    if answer.connect is None:
+        return answer
+    if campaign_id is None:
+        lists = dnd.global_lists(connection, [account_id]).get(account_id, [])
+    else:
+        lists = campaigns.dnd_lists(connection, [campaign_id]).get(campaign_id, [])
+    listed = {e164 for _, e164 in dnd.listed(connection, lists, answer.connect.numbers)}
+    if listed:
+        log.info("not connected: on a DND list", account_id=account_id, numbers=len(listed))
+    return answers.without(answer, listed)
 
 
 def _said(attempt_id: str, asked: store.Asked) -> Submission | None:

@@ -6,7 +6,7 @@ travels with the provider.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,17 @@ def in_time(question: Question) -> Answer:
     if question.keys:
         state[PRESSED] = question.keys
     return Answer(collect=Collect(digits=1, timeout=1), state=state)
+
+
+def without(answer: Answer, forbidden: Collection[str]) -> Answer:
+    """The answer without the numbers that must not be rung. Where nobody is left to be connected with, what is to be
+    said is said, and that is all; a call that comes in is refused when nothing is."""
+    if answer.connect is None or not any(one in forbidden for one in answer.connect.numbers):
+        return answer
+    left = tuple(one for one in answer.connect.numbers if one not in forbidden)
+    if left:
+        return replace(answer, connect=replace(answer.connect, numbers=left))
+    return replace(answer, connect=None, refuse=not answer.say)
 
 
 def _first_and_last(said: Submission) -> Answer:

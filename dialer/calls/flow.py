@@ -70,6 +70,11 @@ class Flow:
                 yield from _numbered(f"menus.{name}.keys.{key}.say", action.say)
             yield from _numbered(f"menus.{name}.otherwise.say", menu.otherwise.say)
 
+    def transfers(self) -> frozenset[str]:
+        """Every number (E.164) that it may connect somebody with."""
+        actions = [one for menu in self.menus.values() for one in (*menu.keys.values(), menu.otherwise)]
+        return frozenset(one.number for one in actions if one.number is not None)
+
     def greeting(self, prompt: Prompt) -> Flow:
         """This flow with something said before everything else."""
         first = self.menus[self.first]

@@ -98,3 +98,34 @@ def test_a_caller_who_opts_out_hears_so_and_is_on_the_dnd_list(world: World, cli
     rule(world, InboundAction.OPT_OUT, text="We will not call again.")
     assert comes_in(world, client)["action"] == "ivr"
     assert [row.e164 for row in world.rows(t.dnd_number, dnd_list_id=world.global_dnd)] == [ANN]
+
+
+def test_a_caller_is_connected_with_nobody_who_is_on_the_dnd_list(world: World, client: httpx.Client) -> None:
+    rule(world, InboundAction.CONNECT, DESK, OTHER)
+    world.forbid(DESK)
+    answer = comes_in(world, client)
+    assert answer["destAddr"] == f"sip:{OTHER}@sip.example.com"
+    assert DESK not in str(answer)  # nor is it tried when the other one is not there
+    world.forbid(OTHER)
+    answer = comes_in(world, client)
+    assert (answer["action"], answer["dropCode"]) == ("drop", "numberNotActive")
+
+
+def test_the_dnd_list_of_another_account_does_not_count(world: World, client: httpx.Client) -> None:
+    rule(world, InboundAction.CONNECT, DESK)
+    _, theirs = world.account()
+    world.forbid(DESK, dnd_list_id=theirs)
+    assert comes_in(world, client)["destAddr"] == f"sip:{DESK}@sip.example.com"
+
+
+def test_a_caller_hears_what_is_said_and_is_connected_with_nobody_on_the_dnd_list(
+    world: World, client: httpx.Client
+) -> None:
+    rule(world, InboundAction.CONNECT, DESK, text="One moment.")
+    world.forbid(DESK)
+    answer = comes_in(world, client)
+    assert answer["action"] == "ivr"
+    command = told(world, client, "getIvrCommand", sessionReferenceId=answer["sessionReferenceId"])
+    assert [one["awsTTSParameters"]["Text"] for one in command["phrases"]] == ["One moment."]
+    assert command["hangup"] is True
+    assert DESK not in str((answer, command))

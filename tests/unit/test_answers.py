@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dialer.calls.answers import MOST_WAITS, REFUSE, in_time, of_call
+from dialer.calls.answers import MOST_WAITS, REFUSE, in_time, of_call, without
 from dialer.calls.flow import Prompt
 from dialer.calls.flow_form import parse
 from dialer.providers.contract import Submission
@@ -126,3 +126,13 @@ def test_a_state_that_is_none_of_ours_breaks_nothing(waits: object) -> None:
 def test_a_call_that_comes_in_is_refused_when_nobody_knows_in_time() -> None:
     assert in_time(replace(QUESTION, asks=Asks.INBOUND)) == REFUSE
     assert in_time(replace(QUESTION, asks=Asks.LEFT)) == Answer()
+
+
+def test_nobody_is_connected_with_a_number_that_must_not_be_rung() -> None:
+    both = Answer(connect=Connect(("+74997090111", "+74997090112"), record=True))
+    assert without(both, {"+74997090111"}) == Answer(connect=Connect(("+74997090112",), record=True))
+    assert without(both, {"+74997090113"}) == both
+    assert without(both, {"+74997090111", "+74997090112"}) == REFUSE
+    said = replace(both, say=(Prompt("One moment."),))
+    assert without(said, {"+74997090111", "+74997090112"}) == Answer(say=said.say)
+    assert without(Answer(), {"+74997090111"}) == Answer()
