@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from dialer.calls import single
 from dialer.calls.ledger import Ledger
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.logs import get_logger
@@ -41,9 +42,16 @@ def write(
     their_campaigns = campaigns.with_ids(
         connection, sorted({row.campaign_id for row in refused if row.campaign_id})
     )
+    not_here = [
+        (their_calls[row.call_id], row.provider_id)
+        for row in refused
+        if row.campaign_id is None and by_attempt[row.id].refusal is Refusal.NOT_HERE
+    ]
+    go_elsewhere = single.have_others(connection, not_here) if not_here else set()
     ledger = Ledger(now)
     holds: dict[str, datetime] = {}
     pauses: dict[str, str] = {}
+    unable: dict[str, str] = {}
     heard: dict[str, Heard] = {}
     for attempt_id, attempt in locked.items():
         result = by_attempt[attempt_id]
@@ -55,10 +63,18 @@ def write(
             holds[attempt.provider_id] = max(until, holds.get(attempt.provider_id, until))
         elif result.refusal is Refusal.PROVIDER:
             pauses[attempt.provider_id] = _storable(result.detail) or "refused for its own reasons"
-        elif backs_off:
+        elif result.refusal is Refusal.NOT_HERE:
+            unable[attempt.provider_id] = _storable(result.detail)
+            if attempt.campaign_id is not None:  # nobody on its list is lost for a setting of ours
+                backs_off = True
+            elif call.id not in go_elsewhere:
+                result = replace(result, refusal=Refusal.BAD_REQUEST)
+        if backs_off:
             result = replace(result, retry_after=backoff(call.unsent + 1, most=300.0))
         campaign = their_campaigns.get(attempt.campaign_id or "")
         _note(ledger, attempt, call, campaign, result, now, backs_off=backs_off)
+    for provider_id, reason in unable.items():
+        log.error("provider is not set up for such calls", provider_id=provider_id, reason=reason)
     telling = {provider_id for provider_id, one in heard.items() if one.matters}
     if tally is not None:
         for provider_id in heard.keys() - telling:
@@ -146,8 +162,9 @@ def _note(
         ledger.not_placed(attempt, call, now + timedelta(seconds=result.retry_after or 1.0), detail)
     elif result.outcome is Outcome.UNKNOWN:
         ledger.unknown(attempt, call, detail)
-    elif result.refusal is Refusal.PROVIDER:
-        ledger.not_placed(attempt, call, now, detail, to_state=AttemptState.REFUSED)
+    elif result.refusal in (Refusal.PROVIDER, Refusal.NOT_HERE):
+        due_at = now + timedelta(seconds=result.retry_after or 0.0)
+        ledger.not_placed(attempt, call, due_at, detail, to_state=AttemptState.REFUSED, backs_off=backs_off)
     else:
         by_number = result.refusal is Refusal.BAD_NUMBER
         disposition = Disposition.INVALID_NUMBER if by_number else Disposition.FAILED

@@ -26,7 +26,7 @@ from dialer.pace.breaker import left_alone_until
 from dialer.pace.limiter import Limiter, Stage
 from dialer.providers.contract import Capability
 from dialer.providers.need import Need, able_kinds, of_single, why_nobody, why_unable
-from dialer.store import accounts, calls, messages, providers, singles
+from dialer.store import accounts, attempts, calls, messages, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.singles import Asked
 from dialer.store.tables import AnyRow, Rows
@@ -142,6 +142,8 @@ def _release(connection: Connection, limiter: Limiter, due: Rows, now: datetime)
     their_accounts = accounts.with_ids(connection, {call.account_id for call in alive})
     their_messages = messages.of_calls(connection, [call.id for call in alive])
     usable = {account_id: providers.usable(connection, account_id) for account_id in their_accounts}
+    dialled = [call for call in alive if call.dials]
+    refused = attempts.refused_by(connection, dialled) if dialled else {}
     places = _Places(connection, limiter, Counter(call.account_id for call in alive))
     places.lock(their_accounts.values(), [row for rows in usable.values() for row in rows])
     released: list[CallMove] = []
@@ -149,7 +151,9 @@ def _release(connection: Connection, limiter: Limiter, due: Rows, now: datetime)
     for call in alive:
         account, message = their_accounts[call.account_id], their_messages.get(call.id)
         need = need_of_single(message) if message is not None else Need(())
-        candidates = [row for row in usable[account.id] if not why_unable(row.kind, need)]
+        able = [row for row in usable[account.id] if not why_unable(row.kind, need)]
+        # Who has refused it is asked again only where there is nobody else.
+        candidates = [row for row in able if row.id not in refused.get(call.id, ())] or able
         found = places.find(account, candidates, now)
         if isinstance(found, Later):
             due_at = found.due_at if call.expires_at is None else min(found.due_at, call.expires_at)
@@ -161,6 +165,26 @@ def _release(connection: Connection, limiter: Limiter, due: Rows, now: datetime)
     calls.update(connection, waiting)
     ledger.write(connection)
     return tuple(move.id for move in released)
+
+
+def have_others(connection: Connection, refused: Sequence[tuple[AnyRow, str]]) -> set[str]:
+    """Those single calls, by id, that a provider may carry which has not refused them; `refused` are calls with the
+    provider that refuses each now."""
+    their_calls = [call for call, _ in refused]
+    their_messages = messages.of_calls(connection, [call.id for call in their_calls])
+    before = attempts.refused_by(connection, their_calls)
+    found = set()
+    for call, provider_id in refused:
+        message = their_messages.get(call.id)
+        need = Need(()) if message is None else need_of_single(message)
+        others = [
+            row
+            for row in providers.usable(connection, call.account_id)
+            if row.id != provider_id and row.id not in before.get(call.id, ())
+        ]
+        if any(not why_unable(row.kind, need) for row in others):
+            found.add(call.id)
+    return found
 
 
 class _Places:

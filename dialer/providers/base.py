@@ -243,7 +243,7 @@ async def submit(
     """
     trace = Trace() if trace is None else trace
     try:
-        request = adapter.build_request(submission)
+        request = _request_for(adapter, submission)
         prepared = _prepare(adapter, request)
     except RefusedError as error:
         refused = Verdict(Outcome.REFUSED, refusal=error.refusal, detail=str(error))
@@ -404,6 +404,15 @@ def _checked_settings(
                 f"A provider of kind {config.kind} has no setting {key!r}; it knows {known}."
             )
     return dict(config.settings)
+
+
+def _request_for(adapter: Adapter, submission: Submission) -> ProviderRequest:
+    try:
+        return adapter.build_request(submission)
+    except RefusedError as error:
+        if error.refusal is Refusal.PROVIDER:  # one call must not pause a provider that others share
+            raise RefusedError(Refusal.NOT_HERE, str(error)) from None
+        raise
 
 
 def _prepare(adapter: Adapter, request: ProviderRequest) -> Request:

@@ -45,6 +45,7 @@ class Refusal(StrEnum):
 
     BAD_NUMBER = "BAD_NUMBER"  # the callee's number: ends the call as INVALID_NUMBER
     BAD_REQUEST = "BAD_REQUEST"  # this call's data: the same call would be refused again
+    NOT_HERE = "NOT_HERE"  # how we set this provider up: another one may carry the call
     PROVIDER = "PROVIDER"  # the account (no funds, bad credentials, forbidden): pause and flag the provider
 
 
@@ -73,7 +74,8 @@ class MethodRefusedError(ProviderError):
 
 
 class RefusedError(ProviderError):
-    """Raised by `build_request` for an attempt this provider cannot make; nothing was sent."""
+    """Raised by `build_request` for an attempt this provider cannot make; nothing was sent, so that it pauses no
+    provider: PROVIDER reads as NOT_HERE."""
 
     def __init__(self, refusal: Refusal, sentence: str) -> None:
         super().__init__(sentence)

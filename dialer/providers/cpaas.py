@@ -113,7 +113,7 @@ class CpaasAdapter(Adapter):
         template = self.settings.get("announce_template_id", "").strip()
         if not template:
             raise RefusedError(
-                Refusal.PROVIDER,
+                Refusal.NOT_HERE,
                 "one-time passwords need a template: set announce_template_id to the approved one",
             )
         body = {

@@ -56,16 +56,13 @@ RING_SECONDS = 25
 #: What MTT calls its own reference.
 REFERENCE = "callBackCall_id"
 
-#: `error.code`.
-NOT_FOUND, PERMISSION_DENIED, INVALID_PARAMS = -32001, -32002, -32602
-#: Errors by code and message. The first two are those of `makeCallBackCallFollowme`; the others are documented for the
-#: methods beside it, of which it shares `customer_name` and the login.
+#: `error.code` of `getCallBackFollowmeCallInfo`.
+NOT_FOUND = -32001
+#: Errors of `makeCallBackCallFollowme`, by code and message. Those of the methods beside it are not documented for it,
+#: and so do not say that nobody is rung.
 REFUSALS: Mapping[tuple[int, str], Refusal] = {
     (1, "Incorrect redirect_number format"): Refusal.BAD_NUMBER,  # side A, the callee
     (1, "Incorrect B-number format"): Refusal.BAD_REQUEST,
-    (INVALID_PARAMS, "Invalid params"): Refusal.BAD_REQUEST,
-    (NOT_FOUND, "Data not found"): Refusal.PROVIDER,  # no such customer_name
-    (PERMISSION_DENIED, "Permission denied"): Refusal.PROVIDER,
 }
 
 #: "Уведомления о ходе вызова": every `event`, with what it says. That side A has picked up is no answer yet: nobody

@@ -188,7 +188,7 @@ class MttVoiceAdapter(Adapter):
             raise RefusedError(Refusal.BAD_REQUEST, problems[0])
         if not self.config.callback_url.startswith("https://"):
             raise RefusedError(
-                Refusal.PROVIDER, "MTT tells of keys at https addresses only; DIALER_PUBLIC_URL must be one"
+                Refusal.NOT_HERE, "MTT tells of keys at https addresses only; DIALER_PUBLIC_URL must be one"
             )
         dtmf = mtt_menu.dtmf_of(flow, self.config.callback_url)
         return mtt_menu.text_of(flow), 1 + flow.menus[flow.first].repeats, {"dtmf": dtmf}

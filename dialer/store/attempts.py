@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from dialer import ids
 from dialer.lifecycle import ATTEMPT_TRANSITIONS, AttemptState
 from dialer.store import bulk, tables
 from dialer.store.tables import AnyRow, Move, Rows, attempt, in_many, in_states, many, provider
@@ -20,9 +21,9 @@ class AttemptMove(Move[AttemptState]):
     """An attempt's change of state."""
 
 
-def lock(connection: Connection, ids: Sequence[str]) -> dict[str, AnyRow]:
+def lock(connection: Connection, attempt_ids: Sequence[str]) -> dict[str, AnyRow]:
     """The attempts with these ids, locked in the order of their ids."""
-    return tables.with_ids(connection, attempt, ids, lock=True)
+    return tables.with_ids(connection, attempt, attempt_ids, lock=True)
 
 
 def ids_by_reference(connection: Connection, provider_id: str, references: Collection[str]) -> dict[str, str]:
@@ -61,9 +62,11 @@ def lock_unsettled(connection: Connection, now: datetime, limit: int) -> Rows:
     ).all()
 
 
-def unsettled(connection: Connection, ids: Sequence[str]) -> Rows:
+def unsettled(connection: Connection, attempt_ids: Sequence[str]) -> Rows:
     """Those of these attempts that a provider has, or may have, and whose end nobody has told."""
-    return [row for row in tables.with_ids(connection, attempt, ids).values() if row.settle_at is not None]
+    return [
+        row for row in tables.with_ids(connection, attempt, attempt_ids).values() if row.settle_at is not None
+    ]
 
 
 def dials_since(
@@ -86,6 +89,22 @@ def dials_since(
     for e164, at in rows:
         dials.setdefault(e164, []).append(at)
     return dials
+
+
+def refused_by(connection: Connection, their_calls: Iterable[AnyRow]) -> dict[str, set[str]]:
+    """The providers that have refused these calls, by call; found by the ids of all attempts that they have had."""
+    every = [ids.attempt_id(call.id, number) for call in their_calls for number in range(1, call.dials + 1)]
+    found = connection.execute(
+        sa.select(attempt.c.call_id, attempt.c.provider_id).where(
+            in_many(connection.dialect.name, attempt.c.id, "ids"),
+            attempt.c.state == AttemptState.REFUSED.value,
+        ),
+        {"ids": many(connection, every)},
+    )
+    refused: dict[str, set[str]] = {}
+    for call_id, provider_id in found:
+        refused.setdefault(call_id, set()).add(provider_id)
+    return refused
 
 
 def update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

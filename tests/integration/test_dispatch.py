@@ -311,6 +311,22 @@ def test_an_account_without_funds_is_paused_and_its_call_goes_to_the_next_provid
     world.check()
 
 
+def test_a_campaigns_call_that_its_provider_is_not_set_up_for_waits_and_is_not_lost(world: World) -> None:
+    call_id = one_call(world)
+    for waited in (1, 2):
+        (placement,) = world.claim([call_id]).placements
+        world.answer([placement.submission.attempt_id], Outcome.REFUSED, refusal=Refusal.NOT_HERE)
+        assert world.call(call_id).state == CallState.WAITING
+        assert world.call(call_id).due_at >= world.clock.now + timedelta(seconds=0.7 * waited)
+        assert world.rows(t.provider)[0].paused_reason is None
+        world.check()
+        world.clock.forward(5)
+        assert world.release() == [call_id]
+    assert len(world.dial([call_id])) == 1
+    assert world.call(call_id).repeats == {}, "it costs no repeat"
+    world.check()
+
+
 def test_a_reply_that_comes_after_the_callbacks_changes_no_state(world: World) -> None:
     call_id = one_call(world)
     (placement,) = world.claim([call_id]).placements

@@ -15,11 +15,13 @@ from dialer.calls.ledger import Ledger
 from dialer.calls.otp import OTP_LIFE
 from dialer.db import writing
 from dialer.errors import Conflict, FieldError, NotFound
-from dialer.lifecycle import CallState
+from dialer.lifecycle import AttemptState, CallState
 from dialer.pace.limiter import Pace, Stage
+from dialer.providers.base import submit
 from dialer.providers.contract import Outcome, Refusal
 from dialer.store import tables as t
 from dialer.store.tables import StaleStateError
+from workers import replies
 from workers.scheduler import RING_AGAIN, Scheduler
 
 
@@ -83,6 +85,50 @@ def test_it_is_not_repeated(world: World, ending: str) -> None:
     assert world.call(call_id).ended_at is not None
     assert text_of(world, call_id) is None
     world.check()
+
+
+def refuse_by_itself(world: World, call_id: str) -> str:
+    """Have the adapter refuse it before anything is sent; the attempt."""
+    (placement,) = world.claim([call_id]).placements
+    result = world.outside.run(
+        submit(world.outside.client, placement.adapter, placement.submission, timeout=5)
+    )
+    assert (result.outcome, result.refusal, result.asked) == (Outcome.REFUSED, Refusal.NOT_HERE, False)
+    with writing(world.engine) as connection:
+        replies.write(connection, [result], world.clock.now)
+    world.check()
+    return result.attempt_id
+
+
+def without_template(world: World) -> dict[str, Any]:
+    """The columns of a provider that speaks passwords in an approved template, and has none."""
+    return {"kind": "cpaas", "credentials": world.box.seal({"account": "account_1", "auth": "k3y"})}
+
+
+def test_what_a_provider_is_not_set_up_for_goes_to_the_next_and_pauses_nobody(world: World) -> None:
+    world.set_provider(**without_template(world))
+    second = world.provider(priority=200, **without_template(world))
+    third = world.provider(priority=300)
+    call_id = world.otp()
+    for provider_id in (world.provider_id, second):
+        assert world.call(call_id).provider_id == provider_id
+        attempt_id = refuse_by_itself(world, call_id)
+        assert world.attempt(attempt_id).state == AttemptState.REFUSED
+        assert world.release_singles() == [call_id]
+    assert world.call(call_id).provider_id == third
+    assert len(world.dial([call_id])) == 1
+    assert [row.paused_reason for row in world.rows(t.provider)] == [None] * 3
+    world.check()
+
+
+def test_what_nobody_is_set_up_for_ends_and_pauses_nobody(world: World) -> None:
+    world.set_provider(**without_template(world))
+    call_id = world.otp()
+    refuse_by_itself(world, call_id)
+    assert world.call(call_id).state == CallState.FAILED
+    assert [row.disposition for row in world.rows(t.cdr)] == ["FAILED"]
+    assert world.rows(t.provider)[0].paused_reason is None
+    assert world.release_singles() == []
 
 
 def test_it_is_dialled_at_night(world: World) -> None:

@@ -30,6 +30,7 @@ from dialer.providers.contract import (
     ProviderError,
     ProviderRequest,
     Refusal,
+    RefusedError,
     Reply,
     Submission,
     SubmitResult,
@@ -91,6 +92,23 @@ def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context
+
+
+class Unable(MittoAdapter):
+    """Says of each call that the account is at fault, before anything is sent."""
+
+    def build_request(self, submission: Submission) -> ProviderRequest:
+        raise RefusedError(Refusal.PROVIDER, "the account has no such thing")
+
+
+def test_what_is_refused_before_it_is_sent_is_never_the_fault_of_the_account() -> None:
+    async def story() -> SubmitResult:
+        async with client_of(1) as client:
+            return await submit(client, adapter("http://127.0.0.1:9", Unable), CALL, timeout=5)
+
+    result = run(story())
+    assert (result.outcome, result.refusal, result.asked) == (Outcome.REFUSED, Refusal.NOT_HERE, False)
+    assert result.detail == "the account has no such thing"
 
 
 # --- not sent: may go again ------------------------------------------------------------------------------

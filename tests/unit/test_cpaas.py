@@ -132,7 +132,7 @@ def test_a_call_without_a_caller_id_takes_the_providers() -> None:
         (replace(OTP, caller_id=""), {}, Refusal.BAD_REQUEST, "no caller id"),
         (replace(OTP, code=None), {}, Refusal.BAD_REQUEST, "nothing else"),
         (replace(OTP, text=None, code=None, media="a.wav"), {}, Refusal.BAD_REQUEST, "nothing else"),
-        (OTP, {"announce_template_id": ""}, Refusal.PROVIDER, "set announce_template_id"),
+        (OTP, {"announce_template_id": ""}, Refusal.NOT_HERE, "set announce_template_id"),
     ],
 )
 def test_what_it_cannot_do_is_refused_before_sending(

@@ -93,7 +93,7 @@ def test_menus_are_spoken_in_turkish_too() -> None:
 def test_keys_are_told_to_https_addresses_alone() -> None:
     with pytest.raises(RefusedError, match="DIALER_PUBLIC_URL") as caught:
         adapter("http://127.0.0.1:8000/webhooks/moscow/token").build_request(CALL)
-    assert caught.value.refusal is Refusal.PROVIDER
+    assert caught.value.refusal is Refusal.NOT_HERE
 
 
 @pytest.mark.parametrize(

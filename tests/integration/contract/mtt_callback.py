@@ -45,9 +45,8 @@ def ordered(**more: Any) -> dict[str, Any]:
     }
 
 
-def refused(code: int, message: str, refusal: Refusal) -> Said:
-    error = {"code": code, "message": message}
-    return Said(200, {"jsonrpc": "2.0", "id": "1", "error": error}, Outcome.REFUSED, refusal)
+def failed(code: int, message: str) -> tuple[int, dict[str, Any]]:
+    return 200, {"jsonrpc": "2.0", "id": "1", "error": {"code": code, "message": message}}
 
 
 def wrong_number(message: str, refusal: Refusal) -> Said:
@@ -79,12 +78,9 @@ CASE = Case(
         Outcome.PLACED,
         reference=THEIRS,
     ),
-    errors={  # `makeCallBackCallFollowme`, and "Коды ошибок" of the methods beside it
+    errors={  # `makeCallBackCallFollowme`
         "side A": wrong_number("Incorrect redirect_number format", Refusal.BAD_NUMBER),
         "side B": wrong_number("Incorrect B-number format", Refusal.BAD_REQUEST),
-        "Invalid params": refused(-32602, "Invalid params", Refusal.BAD_REQUEST),
-        "Data not found": refused(-32001, "Data not found", Refusal.PROVIDER),
-        "Permission denied": refused(-32002, "Permission denied", Refusal.PROVIDER),
     },
     unclear={
         "a reference beside an error": (
@@ -92,10 +88,11 @@ CASE = Case(
             {"result": {"callBackCall_id": THEIRS, "error": 1, "message": "Incorrect B-number format"}},
         ),
         "an empty reference": (200, {"jsonrpc": "2.0", "id": "1", "result": {"callBackCall_id": ""}}),
-        "an error that is not documented": (
-            200,
-            {"jsonrpc": "2.0", "id": "1", "error": {"code": -32603, "message": "Internal error"}},
-        ),
+        "an error that is not documented": failed(-32603, "Internal error"),
+        # What the methods beside it document.
+        "Invalid params": failed(-32602, "Invalid params"),
+        "Data not found": failed(-32001, "Data not found"),
+        "Permission denied": failed(-32002, "Permission denied"),
         "a result and an error": (
             200,
             {"result": {"callBackCall_id": THEIRS}, "error": {"code": -32602, "message": "Invalid params"}},
