@@ -12,12 +12,15 @@ from dialer.api import outbound
 from dialer.api.app import make_app
 from dialer.api.webhooks import Webhooks
 from dialer.db import make_engine
+from dialer.logs import get_logger
 from dialer.pace.limiter import Limiter
 from dialer.settings import Settings, get_settings
 from workers import rehearsal
 from workers.app import make_app as make_celery
 from workers.doorbell import Doorbell
 from workers.process import make_redis
+
+log = get_logger(__name__)
 
 
 def create_app() -> ASGIApp:
@@ -36,6 +39,10 @@ def create_app() -> ASGIApp:
 def _rehearse(engine: Engine, settings: Settings, app: ASGIApp, doorbell: Doorbell) -> None:
     rehearsal.rehearse(engine, Limiter(make_redis(settings.redis_url)), rehearsal.hear)
     webhooks = Webhooks(app, engine, doorbell.consume_events, settings.public_url)
-    asyncio.run(rehearsal.answer(webhooks))
-    webhooks.close()
+    try:
+        asyncio.run(rehearsal.answer(webhooks))
+    except Exception as error:  # noqa: BLE001 - whoever cannot rehearse pays at the first call
+        log.info("not rehearsed", part="answer", error=type(error).__name__)
+    finally:
+        webhooks.close()
     doorbell.consume_events()

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from redis import Redis
+from running import Bell
 from sqlalchemy import Connection, Engine, create_engine
 from world import World, people
 
 from dialer.api.webhooks import Webhooks
+from dialer.asgi import _rehearse
 from dialer.campaigns.release import BATCH
 from dialer.db import reading
 from dialer.lifecycle import CallState
 from dialer.models import metadata
 from dialer.pace.limiter import Limiter
+from dialer.settings import Settings
 from dialer.store import tables as t
 from workers import rehearsal
 from workers.rehearsal import CALLS, EVENTS, Part, Stage
@@ -118,6 +123,27 @@ def test_the_api_is_asked_what_no_provider_asked(database: Engine) -> None:
     assert asked == ["/healthz"]  # the other one is the webhooks' own
     with reading(database) as connection:
         assert everything(connection).get("event") is None
+
+
+def threads_of_webhooks() -> int:
+    return sum(one.name in ("event writer", "event ringer") for one in threading.enumerate())
+
+
+def test_an_application_that_is_broken_rehearses_nothing_and_leaves_nothing(
+    database: Engine, redis_server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError("the database has no tables yet")
+
+    settings = Settings(home=tmp_path, redis_url=redis_server, _env_file=None)
+    bell = Bell(shaken=False)
+    before = threads_of_webhooks()
+    with caplog.at_level("INFO"):
+        _rehearse(database, settings, broken, bell)  # type: ignore[arg-type]  # rings in this process
+    assert threads_of_webhooks() == before
+    assert bell.events.is_set()
+    assert "not rehearsed" in caplog.text
+    assert "ERROR" not in [one.levelname for one in caplog.records]
 
 
 def test_who_cannot_rehearse_goes_to_work_all_the_same(limiter: Limiter) -> None:
