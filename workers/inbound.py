@@ -21,6 +21,7 @@ from dialer.models.inbound import InboundAction
 from dialer.numbers import zone_of
 from dialer.providers.contract import Capability, Fact
 from dialer.providers.live import Asks, Question
+from dialer.settings import get_settings
 from dialer.speech import Speech
 from dialer.store import accounts, cdrs, providers, singles
 from dialer.store import inbound as store
@@ -156,12 +157,21 @@ def _do_besides(connection: Connection, rule: AnyRow, caller: str, now: datetime
     """What a rule does beside answering, once for each call."""
     if rule.action not in (InboundAction.OPT_OUT, InboundAction.CALL_BACK):
         return
-    if not inbound.is_number(caller):
+    number = _number(connection, rule.account_id, caller)
+    if number is None:
         log.info("caller withheld", account_id=rule.account_id, action=rule.action)
     elif rule.action == InboundAction.OPT_OUT:
-        opt_out.note(connection, [(rule.account_id, caller)], now)
+        opt_out.note(connection, [(rule.account_id, number)], now)
     else:
-        _call_back(connection, rule, caller, now)
+        _call_back(connection, rule, number, now)
+
+
+def _number(connection: Connection, account_id: str, caller: str) -> str | None:
+    """The caller in E.164; None for one who is withheld, or of whom nobody can say where the number is dialled."""
+    if inbound.is_number(caller):
+        return caller
+    account = accounts.with_ids(connection, [account_id])[account_id]
+    return inbound.number_within(caller, account.default_region or get_settings().default_region)
 
 
 def _call_back(connection: Connection, rule: AnyRow, caller: str, now: datetime) -> None:

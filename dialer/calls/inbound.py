@@ -17,6 +17,7 @@ from dialer.calls.flow import Prompt
 from dialer.calls.progress import PRECEDENCE
 from dialer.lifecycle import DIAL_STATUS, AttemptState, CdrKind, Disposition
 from dialer.models.inbound import InboundAction
+from dialer.numbers import NumberError, to_e164
 from dialer.providers.contract import Fact
 from dialer.providers.live import Answer, Connect
 
@@ -225,6 +226,17 @@ def answer(rule: Any | None) -> Answer:
         language=rule.language_code,
         voice=rule.voice,
     )
+
+
+def number_within(caller: str, region: str | None) -> str | None:
+    """The E.164 of a caller whom the provider told of without a plus, as their number is read in a region (ISO 3166);
+    None where nobody can say whose number it is."""
+    if region is None:
+        return None
+    try:
+        return to_e164(caller, region)
+    except NumberError:
+        return None
 
 
 def is_number(caller: str) -> bool:

@@ -18,6 +18,7 @@ from dialer.providers.iotcomms_live import (
     SPLITS,
     Reference,
     as_number,
+    as_told,
     keys_pressed,
     read_reference,
     text_in,
@@ -198,7 +199,7 @@ def _fact(
         session = text_in(body, "sessionId")
         if not session:
             raise EventError("the callback holds neither a reference nor a sessionId")
-        caller, called = (as_number(text_in(body, name)) for name in ("callingParty", "calledParty"))
+        caller, called = as_told(text_in(body, "callingParty")), as_number(text_in(body, "calledParty"))
         inbound = Inbound(checked_reference(session), caller, called, connected)
     disposition, hangup_cause = how
     return Fact(

@@ -145,7 +145,7 @@ def read_question(name: str, body: Mapping[str, Any]) -> Question | None:
     """The question that a callback of this name asks; None where it asks nothing. Raises EventError."""
     if name == "newCall":
         session, caller, called = (text_in(body, key) for key in ("sessionId", "callingParty", "calledParty"))
-        return Question(Asks.INBOUND, session, caller=as_number(caller), called=as_number(called))
+        return Question(Asks.INBOUND, session, caller=as_told(caller), called=as_number(called))
     if name == "getIvrCommand":
         reference = read_reference(body.get("sessionReferenceId"))
         return replace(
@@ -177,10 +177,14 @@ def text_in(body: Mapping[str, Any], name: str) -> str:
 
 
 def as_number(user: str) -> str:
-    """The user part of an address: E.164 with the plus where it is a number, and as it was told otherwise; empty where
-    that could not be kept."""
-    if _NUMBER.fullmatch(user):
-        return f"+{user.removeprefix('+')}"
+    """The user part of an address of ours, which is E.164: with the plus where it is a number, and as it was told
+    otherwise; empty where that could not be kept."""
+    return f"+{user.removeprefix('+')}" if _NUMBER.fullmatch(user) else as_told(user)
+
+
+def as_told(user: str) -> str:
+    """The user part of a caller's address as it was told; empty where that could not be kept. Whoever hands on calls
+    writes there what they will: digits without a plus may be a number as it is dialled in one country only."""
     return user if len(user) <= LONGEST_USER and user.isprintable() else ""
 
 

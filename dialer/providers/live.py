@@ -28,7 +28,7 @@ class Question:
 
     `attempt_id` is ours, empty for a call that came in; `session` the provider's name for the call. `keys` were pressed
     since the last answer, and `state` is what that answer asked to be kept. `caller` and `called` are E.164 with the
-    plus where they are numbers, and as the provider told them otherwise.
+    plus where the provider surely tells numbers with their country code, and as it told them otherwise.
     `settled` is the answer where an earlier one has settled it already (a provider that asks again before it does the
     rest of it): it is written, and nobody decides. `own` is what the adapter needs for writing, and nobody else's.
     """

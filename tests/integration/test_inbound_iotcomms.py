@@ -14,6 +14,7 @@ from world import PUBLIC_URL, World
 
 from dialer.api import live, webhooks
 from dialer.api.webhooks import Webhooks
+from dialer.db import writing
 from dialer.models.inbound import InboundAction
 from dialer.store import tables as t
 
@@ -129,3 +130,36 @@ def test_a_caller_hears_what_is_said_and_is_connected_with_nobody_on_the_dnd_lis
     assert [one["awsTTSParameters"]["Text"] for one in command["phrases"]] == ["One moment."]
     assert command["hangup"] is True
     assert DESK not in str((answer, command))
+
+
+@pytest.mark.parametrize(
+    ("region", "told_of", "listed"),
+    [
+        ("US", "2025550123", ["+12025550123"]),
+        ("US", "12025550123", ["+12025550123"]),
+        ("SE", "46701112233", ["+46701112233"]),
+        ("SE", "0701112233", ["+46701112233"]),
+        ("SE", "+12025550123", ["+12025550123"]),
+        ("SE", "anonymous", []),
+        (None, "2025550123", []),  # of Egypt, with a plus before it
+        (None, "46701112233", []),
+    ],
+)
+def test_a_caller_told_without_a_plus_is_read_where_the_account_is(
+    world: World, client: httpx.Client, region: str | None, told_of: str, listed: list[str]
+) -> None:
+    with writing(world.engine) as connection:
+        connection.execute(t.account.update().values(default_region=region))
+    rule(world, InboundAction.OPT_OUT)
+    told(world, client, "newCall", callingParty=told_of, calledParty=OFFICE)
+    assert [row.e164 for row in world.rows(t.dnd_number, dnd_list_id=world.global_dnd)] == listed
+
+
+def test_a_caller_told_without_a_plus_is_called_back_where_they_are(
+    world: World, client: httpx.Client
+) -> None:
+    with writing(world.engine) as connection:
+        connection.execute(t.account.update().values(default_region="US"))
+    rule(world, InboundAction.CALL_BACK, DESK)
+    told(world, client, "newCall", callingParty="2025550123", calledParty=OFFICE)
+    assert [row.e164 for row in world.rows(t.call)] == ["+12025550123"]

@@ -178,7 +178,7 @@ def test_a_call_that_came_in_is_known_by_its_session() -> None:
     assert (begun.attempt_id, begun.provider_reference, begun.state) == ("", None, AttemptState.RINGING)
     assert (begun.inbound.session, begun.inbound.caller, begun.inbound.called) == (
         "S1",
-        "+46701112233",
+        "46701112233",
         "+46850001111",
     )
     rung = only("callNotify", GIVEN_AWAY, event="ringing", user="+46709998877")

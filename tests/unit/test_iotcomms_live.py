@@ -89,7 +89,14 @@ def test_a_caller_asks_with_both_numbers() -> None:
     body = {"sessionId": "S2", "callingParty": "46701112233", "calledParty": "+46850001111", "fromUser": "x"}
     question = asked("newCall", body)
     assert (question.asks, question.session, question.attempt_id) == (Asks.INBOUND, "S2", "")
-    assert (question.caller, question.called) == (ANNA, "+46850001111")
+    assert (question.caller, question.called) == ("46701112233", "+46850001111")
+
+
+def test_a_caller_stays_as_told_since_nobody_knows_where_the_number_is_dialled() -> None:
+    for told in ("2025550100", ANNA, "anonymous"):
+        body = {"sessionId": "S2", "callingParty": told, "calledParty": "46850001111"}
+        question = asked("newCall", body)
+        assert (question.caller, question.called) == (told, "+46850001111")
 
 
 @pytest.mark.parametrize(
