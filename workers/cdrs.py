@@ -71,6 +71,7 @@ def read_cdrs(
     Raises `redis.RedisError` when the pace cannot be asked. What was not read is read at the next time.
     """
     until = time.monotonic() + STINT
+    before: set[str] = set()  # whom the page before, of the same span, told of
     while time.monotonic() < until:
         with reading(engine) as connection:
             now = clock(connection)
@@ -101,6 +102,12 @@ def read_cdrs(
         fresh = [fact for fact in page.facts if fact.at >= since - LONGEST_CALL]
         _take_in(engine, provider_id, fresh, clock)
         is_last = page.next in (None, poll.page)
+        told = {fact.attempt_id or fact.provider_reference or "" for fact in page.facts}
+        if page.is_cut or (not is_last and told and told <= before):
+            # A server that tells the same page again and again is not asked for ever.
+            log.error("CDRs not read to their end", provider_id=provider_id, until=span_end.isoformat())
+            is_last = True
+        before = set() if is_last else told
         is_ours = _read_on(engine, poll, None if is_last else page.next, span_end)
         if not is_ours or (is_last and span_end >= now):
             return True

@@ -217,10 +217,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class CdrPage:
-    """One page of a provider's CDRs; `next` is what the following page is asked for with, None at the end."""
+    """One page of a provider's CDRs; `next` is what the following page is asked for with, None at the end. `is_cut`:
+    there may be more, and so much is not read."""
 
     facts: tuple[Fact, ...]
     next: str | None = None
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

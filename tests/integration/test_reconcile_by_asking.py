@@ -391,6 +391,37 @@ def test_cdrs_settle_what_nobody_asked_about_and_are_read_again_without_harm(
     assert world.rows(t.cdr_poll)[0].read_to == world.clock.now
 
 
+def ignoring_offset(world: World) -> Response:
+    """The same page of two CDRs, whatever is asked for."""
+    ended = format_datetime(world.clock.now, usegmt=True)
+    page = [{"request_id": one, "dial_status": "BUSY", "end": ended} for one in ("r1", "r2")]
+    return JSONResponse({"response": {"result": page, "success": "true"}})
+
+
+def test_a_server_that_tells_one_page_again_and_again_is_not_asked_for_ever(
+    world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialer.providers.cpaas.PAGE", 2)
+    provider.instead = lambda: ignoring_offset(world)
+    due(world)
+    assert world.read_cdrs()
+    assert provider.asked == ["get_cdr_by_date"] * 2
+    poll = world.rows(t.cdr_poll)[0]
+    assert (poll.read_to, poll.reading_to, poll.page) == (world.clock.now, None, None)
+
+
+def test_no_more_pages_of_a_span_are_read_than_there_can_be(
+    world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialer.providers.cpaas.PAGE", 2)
+    monkeypatch.setattr("dialer.providers.cpaas.MOST_CDRS", 2)
+    provider.instead = lambda: ignoring_offset(world)
+    due(world)
+    assert world.read_cdrs()
+    assert provider.asked == ["get_cdr_by_date"]
+    assert world.rows(t.cdr_poll)[0].read_to == world.clock.now
+
+
 def test_of_whole_days_only_what_is_new_is_taken_in(world: World, provider: Provider) -> None:
     attempt_id = provider.dial()
     before = world.attempt(attempt_id)
