@@ -50,6 +50,8 @@ _MOST_TOLD = 5
 _NUMBER = re.compile(rf"(?<![\w.])(?:\+|%2B)?(?:{'|'.join(NUMBERS)})(?![\w])")
 _CODE = re.compile("|".join(f"{code}|{', '.join(code)}" for code in CODES))
 
+#: How pytest begins a line of the log.
+_LINE_OF_LOG = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +\S+:\S+:\d+ ")
 _LONG = re.compile(r"\d{7,15}")
 
 _kept_numbers: set[str] = set()
@@ -100,13 +102,27 @@ def _secrets_in(line: str, words: re.Pattern[str]) -> Iterator[str]:
             yield one.group()
 
 
+def _as_written(source: str, text: str) -> str:
+    """Without the tracebacks that pytest appends, as they were, to lines that have theirs in them, scrubbed."""
+    if not source.startswith("Captured log"):
+        return text
+    written, is_repeated = [], False
+    for line in text.splitlines():
+        if _LINE_OF_LOG.match(line):
+            is_repeated = "'exception': '" in line
+            written.append(line)
+        elif not is_repeated:
+            written.append(line)
+    return "\n".join(written)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Once a test and its fixtures are over, look through all that was said; fail it when something was told."""
     report = yield
     if report.when != "teardown":
         return report
-    said = [*report.sections, *_heard]
+    said = [(source, _as_written(source, text)) for source, text in report.sections] + _heard
     _heard.clear()
     if LISTENED_TO.isdisjoint(item.path.parts):
         return report
