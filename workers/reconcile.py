@@ -14,16 +14,14 @@ from sqlalchemy import Connection, Engine
 
 from dialer.calls.ledger import Ledger
 from dialer.calls.lookups import next_due
-from dialer.db import AWAY, utc_now, writing
+from dialer.db import utc_now, writing
 from dialer.lifecycle import AttemptState
-from dialer.logs import get_logger
 from dialer.pace.breaker import left_alone_until
 from dialer.providers.contract import ProviderError
 from dialer.providers.kinds import adapter_class
 from dialer.store import attempts, calls, campaigns
 from dialer.store.tables import AnyRow, Rows
-
-log = get_logger(__name__)
+from workers.together import all_or_each
 
 #: Attempts settled in one transaction.
 GROUP = 500
@@ -90,26 +88,11 @@ def _due_again(attempt: AnyRow, now: datetime, reconcile_after: timedelta | None
 def _settle_all(connection: Connection, due: Rows, now: datetime, how: Settle, *, put_off: str) -> None:
     """All of them together; if that fails one by one, so that an odd one does not hold up the others. An odd one is
     left as it is, its time `put_off` put off."""
-    if not due:
-        return
-    try:
-        with connection.begin_nested():
-            how(connection, due, now)
-    except AWAY:
-        raise
-    except Exception:
-        log.exception("attempts cannot be settled together", attempts=len(due))
-    else:
-        return
-    for attempt in due:
-        try:
-            with connection.begin_nested():
-                how(connection, [attempt], now)
-        except AWAY:
-            raise
-        except Exception:
-            log.exception("attempt cannot be settled", attempt_id=attempt.id)
-            attempts.update(connection, [{"_id": attempt.id, put_off: now + LATER}])
+
+    def leave(attempt: AnyRow) -> None:
+        attempts.update(connection, [{"_id": attempt.id, put_off: now + LATER}])
+
+    all_or_each(connection, due, lambda rows: how(connection, rows, now), leave)
 
 
 def _give_up(connection: Connection, overdue: Rows, now: datetime) -> None:

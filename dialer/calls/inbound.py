@@ -26,6 +26,12 @@ SETTLE_AFTER = timedelta(hours=4)
 #: Facts kept of one call.
 MOST_TOLD = 200
 
+#: After which whoever was refused is off the line, …
+HANGS_UP = timedelta(seconds=10)
+#: … once they have heard what is said to them: characters of a text in a second, at the slowest, and a recorded file.
+SPOKEN_IN_A_SECOND = 8
+FILE_LASTS = timedelta(seconds=60)
+
 _CONNECTS = frozenset({InboundAction.CONNECT, InboundAction.CONNECT_ALL})
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
@@ -237,6 +243,13 @@ def number_within(caller: str, region: str | None) -> str | None:
         return to_e164(caller, region)
     except NumberError:
         return None
+
+
+def off_the_line(rule: Any, asked_at: datetime) -> datetime:
+    """When somebody who is not connected has hung up, so that their line is free: not every provider tells. `rule` is
+    the row that was answered by."""
+    heard = timedelta(seconds=len(rule.text or "") / SPOKEN_IN_A_SECOND)
+    return asked_at + HANGS_UP + heard + (FILE_LASTS if rule.media is not None else timedelta(0))
 
 
 def is_number(caller: str) -> bool:

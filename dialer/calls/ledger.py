@@ -39,6 +39,8 @@ log = get_logger(__name__)
 #: How long a call waits whose last attempt rings although it was held as never placed.
 CONTRADICTED = timedelta(minutes=15)
 
+#: Kinds of calls whose message says whom they connect with.
+_CONNECTING = frozenset({CallKind.CLICK_TO_CALL, CallKind.CALLBACK})
 _OVER = frozenset({CampaignState.STOPPED, CampaignState.FINISHED})
 
 
@@ -216,9 +218,9 @@ class Ledger:
 
     def _complete(self, connection: Connection) -> None:
         """Fill in what only messages tell: the caller ids of single calls that were not dialled, which have no attempt
-        to tell them, and whom click-to-calls connect with."""
+        to tell them, and whom click-to-calls and callbacks connect with."""
         nameless = [row for row in self._cdrs if row["campaign_id"] is None and row["attempt_id"] is None]
-        connecting = [row for row in self._cdrs if row["kind"] == CallKind.CLICK_TO_CALL]
+        connecting = [row for row in self._cdrs if row["kind"] in _CONNECTING]
         if not nameless and not connecting:
             return
         said = messages.of_calls(connection, sorted({row["call_id"] for row in (*nameless, *connecting)}))

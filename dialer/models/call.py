@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
-from dialer.lifecycle import CallKind, CallState
+from dialer.lifecycle import CALL_OPEN, CallKind, CallState
 from dialer.models.base import E164, CallId, Json, PublicId, State, UtcDateTime, state_check, states_in
 
 #: States in which a call takes up one of the `max_concurrent` of its campaign, account and provider.
@@ -19,6 +19,9 @@ _rung = text(f"rung_at IS NOT NULL AND {states_in('state', frozenset({CallState.
 _occupying = text(states_in("state", OCCUPYING))
 _of_campaign = text("campaign_id IS NOT NULL")
 _waiting_single = text(f"{states_in('state', frozenset({CallState.WAITING}))} AND campaign_id IS NULL")
+#: The predicate of call_callback_key.
+OPEN_CALLBACK = f"kind = '{CallKind.CALLBACK}' AND {states_in('state', CALL_OPEN)}"
+_open_callback = text(OPEN_CALLBACK)
 
 
 class Call(SQLModel, table=True):
@@ -41,6 +44,15 @@ class Call(SQLModel, table=True):
             unique=True,
             postgresql_where=_of_campaign,
             sqlite_where=_of_campaign,
+        ),
+        # store.singles.add_callback: an account calls nobody back twice at once.
+        Index(
+            "call_callback_key",
+            "account_id",
+            "e164",
+            unique=True,
+            postgresql_where=_open_callback,
+            sqlite_where=_open_callback,
         ),
         # store.calls.lock_due: the repeats of a campaign that are due, oldest first. With call_occupying_idx also
         # has_open and lock_open: is a campaign drained; what a stop has still to cancel.

@@ -26,6 +26,12 @@ def _may_use() -> ColumnElement[bool]:
     return sa.or_(provider.c.account_id.is_(None), provider.c.account_id == inbound_rule.c.account_id)
 
 
+def has_rule(connection: Connection, e164: str) -> bool:
+    """Whether this number is one of ours: it has a rule, whosever."""
+    found = connection.execute(sa.select(sa.literal(1)).where(inbound_rule.c.e164 == e164))
+    return found.first() is not None
+
+
 def rules(connection: Connection, account_id: str | None = None) -> Rows:
     """The rules of an account, or (for the operator) of all, by number."""
     chosen = sa.true() if account_id is None else inbound_rule.c.account_id == account_id
@@ -61,10 +67,11 @@ def update_call(connection: Connection, call_id: str, **values: Any) -> None:
 
 
 def lock_unsettled(connection: Connection, started_before: datetime, limit: int) -> Rows:
-    """Calls that have no CDR and began before then; those that another holds are skipped."""
+    """Calls that have no CDR and began before then, oldest first; those that another holds are skipped."""
     return connection.execute(
         sa.select(inbound_call)
         .where(_is_open(), inbound_call.c.started_at < started_before)
+        .order_by(inbound_call.c.started_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()

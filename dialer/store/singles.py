@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, Select, Table
 
 from dialer.lifecycle import CallState
-from dialer.store import direct
+from dialer.models.call import OPEN_CALLBACK
+from dialer.store import bulk, direct
 from dialer.store.tables import (
     AnyRow,
     Rows,
@@ -103,6 +104,21 @@ def add(connection: Connection, row: Mapping[str, Any], said: Mapping[str, Any])
         connection.exec_driver_sql(_add_sql(tuple(row), tuple(said)), tuple(map(_as_sent, values)))
 
 
+def add_callback(connection: Connection, row: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
+    """Insert a callback and its message, unless one of its account to this number is still open; whether it was."""
+    added = bulk.insert(
+        connection,
+        call,
+        [row],
+        unless=["account_id", "e164"],
+        unless_where=OPEN_CALLBACK,
+        returning="id",
+    )
+    if added:
+        connection.execute(message.insert(), dict(said))
+    return bool(added)
+
+
 def get(connection: Connection, account_id: str, call_id: str) -> AnyRow | None:
     """A call of this account, single or of a campaign."""
     return connection.execute(
@@ -113,16 +129,6 @@ def get(connection: Connection, account_id: str, call_id: str) -> AnyRow | None:
 def is_any_due(connection: Connection, now: datetime) -> bool:
     """Whether a single call that waits is due: a look without a lock."""
     found = connection.execute(sa.select(sa.literal(1)).where(_waiting(), call.c.due_at <= now).limit(1))
-    return found.first() is not None
-
-
-def is_waiting(connection: Connection, account_id: str, kind: str, e164: str) -> bool:
-    """Whether a single call of this kind to this number waits already."""
-    found = connection.execute(
-        sa.select(sa.literal(1))
-        .where(_waiting(), call.c.account_id == account_id, call.c.kind == kind, call.c.e164 == e164)
-        .limit(1)
-    )
     return found.first() is not None
 
 

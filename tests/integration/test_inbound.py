@@ -15,11 +15,11 @@ import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 from sqlalchemy import Engine
-from world import PUBLIC_URL, World, people
+from world import PUBLIC_URL, World, in_threads, people
 
 from dialer.api import live, webhooks
 from dialer.api.webhooks import Webhooks
-from dialer.calls.inbound import SETTLE_AFTER
+from dialer.calls.inbound import HANGS_UP, SETTLE_AFTER
 from dialer.db import reading, writing
 from dialer.lifecycle import CallState
 from dialer.models.inbound import InboundAction
@@ -27,10 +27,12 @@ from dialer.providers.contract import RawEvent
 from dialer.providers.kinds import adapter_class
 from dialer.store import inbound as store
 from dialer.store import tables as t
-from workers import inbound
+from workers import inbound, results
 
 MTT = {"username": "user", "password": "s3same", "customer_name": "88314050000000"}
 ANN, OFFICE, DESK, OTHER = "+79154368886", "+79586488002", "+79684881033", "+79684881044"
+#: A caller whose clock is known.
+MOSCOW = "+74951234567"
 
 
 @pytest.fixture
@@ -290,6 +292,22 @@ def test_a_call_whose_end_is_never_told_is_settled(world: World) -> None:
     assert world.rows(t.cdr)[0].disposition == "ANSWERED"
 
 
+def test_one_odd_call_does_not_keep_others_from_being_settled(world: World) -> None:
+    rule(world, InboundAction.CONNECT, DESK)
+    for session in ("odd", "fair"):
+        tell(world, question(session))
+    world.consume()
+    with writing(world.engine) as connection:
+        long_ago = datetime.now(UTC) - SETTLE_AFTER - timedelta(minutes=1)
+        connection.execute(t.inbound_call.update().values(started_at=long_ago))
+        odd = t.inbound_call.c.session == "odd"
+        connection.execute(t.inbound_call.update().where(odd).values(told=[["not as we write it"]]))
+    assert inbound.settle(world.engine) == 2
+    (row,) = world.rows(t.cdr)
+    assert row.provider_reference == "fair"
+    assert inbound.settle(world.engine) == 0  # nor is it tried for ever
+
+
 # --- what a rule does besides -----------------------------------------------------------------------------------
 
 
@@ -312,27 +330,105 @@ def test_a_caller_who_hides_their_number_is_only_hung_up_on(world: World) -> Non
 def test_a_caller_is_called_back_once_and_connected(world: World) -> None:
     rule(world, InboundAction.CALL_BACK, DESK)
     for session in ("one", "two"):
-        tell(world, question(session))
+        tell(world, question(session, MOSCOW))
         world.consume()
     (call,) = world.rows(t.call)
-    assert (call.kind, call.e164, call.state, call.due_at) == ("CALLBACK", ANN, "WAITING", world.clock.now)
-    world.clock.forward(1)
+    assert (call.kind, call.e164, call.state) == ("CALLBACK", MOSCOW, "WAITING")
+    assert call.due_at == world.clock.now + HANGS_UP  # by then their line is free
+    assert world.release_singles() == []
+    world.clock.now = call.due_at
     (placement,) = world.claim(world.release_singles()).placements
-    assert (placement.submission.to, placement.submission.connect_to) == (ANN, DESK)
+    assert (placement.submission.to, placement.submission.connect_to) == (MOSCOW, DESK)
     assert placement.submission.caller_id == OFFICE
+    # Nor while they are being called back.
+    tell(world, question("three", MOSCOW))
+    world.consume()
+    assert len(world.rows(t.call)) == 1
+    world.check()
 
 
-def in_moscow(world: World) -> None:
-    """The clocks of an account whose callers' own are not known."""
-    with writing(world.engine) as connection:
-        connection.execute(t.account.update().values(time_zone="Europe/Moscow"))
+def test_whoever_calls_again_after_they_were_called_back_is_called_back_again(world: World) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK)
+    tell(world, question("one", MOSCOW))
+    world.consume()
+    world.clock.forward(2 * inbound.CALL_BACK_LIFE.total_seconds())
+    assert world.release_singles() == []
+    tell(world, question("two", MOSCOW))
+    world.consume()
+    assert sorted(call.state for call in world.rows(t.call)) == ["EXPIRED", "WAITING"]
+
+
+def test_two_consumers_call_a_caller_back_once(world: World) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK)
+    for place in range(8):
+        tell(world, question(f"session {place}", MOSCOW))
+    in_threads(*[lambda: results.consume(world.engine, world.clock, limit=1)] * 8)
+    assert {row.state for row in world.rows(t.event)} == {"CONSUMED"}
+    assert len(world.rows(t.inbound_call)) == 8
+    assert len(world.rows(t.call)) == 1
+    assert len(world.rows(t.message)) == 1
+
+
+@pytest.mark.parametrize("caller", [OFFICE, DESK])
+def test_a_number_of_our_own_that_comes_back_is_not_called_back(world: World, caller: str) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK)
+    tell(world, question(caller=caller))
+    world.consume()
+    assert world.rows(t.call) == []
+    assert len(world.rows(t.cdr)) == 1
+
+
+def test_a_number_that_has_a_rule_itself_is_not_called_back(world: World) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK)
+    rule(world, InboundAction.CALL_BACK, DESK, e164=MOSCOW)
+    tell(world, question(caller=MOSCOW))
+    world.consume()
+    assert world.rows(t.call) == []
+
+
+def test_a_rule_that_came_after_the_question_calls_nobody_back(world: World) -> None:
+    tell(world, question(caller=MOSCOW))
+    later = world.clock.now + timedelta(seconds=1)
+    rule(world, InboundAction.CALL_BACK, DESK, created_at=later)
+    world.consume()
+    assert world.rows(t.call) == []
+    (call,) = world.rows(t.inbound_call)
+    assert call.action is None
+
+
+def test_whoever_hears_something_first_is_called_back_later(world: World) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK, text="We call you back. " * 8)
+    tell(world, question(caller=MOSCOW))
+    world.clock.forward(2)
+    world.consume()
+    (call,) = world.rows(t.call)
+    assert call.due_at == world.clock.now - timedelta(seconds=2) + HANGS_UP + timedelta(seconds=18)
+
+
+def test_a_question_that_is_read_late_is_acted_upon_at_once(world: World) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK)
+    tell(world, question(caller=MOSCOW))
+    world.clock.forward(60)
+    world.consume()
+    (call,) = world.rows(t.call)
+    assert call.due_at == world.clock.now
+
+
+def test_whom_a_caller_was_connected_with_stands_in_the_cdr_of_the_call_back(world: World) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK)
+    world.forbid(MOSCOW)
+    tell(world, question(caller=MOSCOW))
+    world.consume()
+    world.clock.now += HANGS_UP
+    assert world.claim(world.release_singles()).placements == ()
+    (row,) = world.rows(t.cdr, kind="CALLBACK")
+    assert (row.disposition, row.connect_to, row.caller_id) == (None, DESK, OFFICE)
 
 
 def test_nobody_is_called_back_at_night(world: World) -> None:
-    in_moscow(world)
     world.clock.now = datetime(2026, 1, 13, 20, 0, tzinfo=UTC)  # 23:00 in Moscow
     rule(world, InboundAction.CALL_BACK, DESK)
-    tell(world, question())
+    tell(world, question(caller=MOSCOW))
     world.consume()
     (call,) = world.rows(t.call)
     morning = datetime(2026, 1, 14, 5, 0, tzinfo=UTC)
@@ -340,11 +436,20 @@ def test_nobody_is_called_back_at_night(world: World) -> None:
     assert world.release_singles() == []
 
 
+def test_whose_clock_is_not_known_is_called_back_when_it_is_night_nowhere_they_may_be(world: World) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK)
+    tell(world, question(caller=ANN))  # a mobile of Russia, at noon of the account's own clock
+    world.consume()
+    (call,) = world.rows(t.call)
+    assert call.due_at == datetime(
+        2026, 1, 14, 6, 0, tzinfo=UTC
+    )  # eight in Kaliningrad, six in Kamchatka's evening
+
+
 def test_a_call_back_expires_when_the_window_closes(world: World) -> None:
-    in_moscow(world)
     world.clock.now = datetime(2026, 1, 13, 17, 45, tzinfo=UTC)  # 20:45 in Moscow
     rule(world, InboundAction.CALL_BACK, DESK)
-    tell(world, question())
+    tell(world, question(caller=MOSCOW))
     world.consume()
     (call,) = world.rows(t.call)
     assert call.expires_at == datetime(2026, 1, 13, 18, 0, tzinfo=UTC)
@@ -355,10 +460,10 @@ def test_a_call_back_expires_when_the_window_closes(world: World) -> None:
 
 def test_whoever_is_on_the_dnd_list_is_not_called_back(world: World) -> None:
     rule(world, InboundAction.CALL_BACK, DESK)
-    world.forbid(ANN)
-    tell(world, question())
+    world.forbid(MOSCOW)
+    tell(world, question(caller=MOSCOW))
     world.consume()
-    world.clock.forward(1)
+    world.clock.now += HANGS_UP
     assert world.claim(world.release_singles()).placements == ()
     (call,) = world.rows(t.call)
     assert call.state == CallState.SUPPRESSED
