@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from itertools import permutations
 from typing import Any
 
@@ -367,6 +368,25 @@ def test_two_consumers_call_a_caller_back_once(world: World) -> None:
     assert len(world.rows(t.inbound_call)) == 8
     assert len(world.rows(t.call)) == 1
     assert len(world.rows(t.message)) == 1
+
+
+def test_of_callbacks_that_were_made_twice_the_first_stays_when_the_schema_is_upgraded(world: World) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK)
+    tell(world, question(caller=MOSCOW))
+    world.consume()
+    (first,) = world.rows(t.call)
+    (key,) = (index for index in t.call.indexes if index.name == "call_callback_key")
+    with writing(world.engine) as connection:
+        key.drop(connection)
+        for place, state in enumerate((CallState.WAITING, CallState.IN_PROGRESS)):
+            again = {**first._mapping, "id": f"{first.id}~{place}", "state": state.value}
+            connection.execute(t.call.insert(), again)
+        connection.execute(sa.text(import_module("migrations.versions.0015_call_back_once").END_OTHERS))
+        key.create(connection)
+    found = {row.id: row for row in world.rows(t.call)}
+    assert found.pop(first.id).state == CallState.WAITING
+    assert sorted(row.state for row in found.values()) == [CallState.CANCELLED, CallState.UNKNOWN]
+    assert all(row.ended_at is not None for row in found.values())
 
 
 @pytest.mark.parametrize("caller", [OFFICE, DESK])
