@@ -27,7 +27,7 @@ from dialer.db import utc_now, writing
 from dialer.lifecycle import AttemptState, CallKind, CallState
 from dialer.logs import get_logger
 from dialer.models.inbound import InboundAction
-from dialer.numbers import zone_of, zones_of
+from dialer.numbers import NumberError, to_e164, zone_of, zones_of
 from dialer.providers.contract import Capability, Fact
 from dialer.providers.live import Asks, Question
 from dialer.settings import get_settings
@@ -201,6 +201,11 @@ def _besides(
         return None
     if rule.action == InboundAction.OPT_OUT:
         opt_out.note(connection, [(rule.account_id, number)], now)
+        return None
+    try:
+        number = to_e164(number, None)
+    except NumberError as error:  # shown, but no telephone's
+        log.info("caller cannot be called back", account_id=rule.account_id, error=error.reason)
         return None
     return _CallBack(rule, number, inbound.off_the_line(rule, asked_at))
 

@@ -398,6 +398,14 @@ def test_a_number_of_our_own_that_comes_back_is_not_called_back(world: World, ca
     assert len(world.rows(t.cdr)) == 1
 
 
+def test_a_caller_who_shows_a_number_of_no_country_is_not_called_back(world: World) -> None:
+    rule(world, InboundAction.CALL_BACK, DESK)
+    tell(world, question(caller="+28877205159194"))
+    world.consume()
+    assert world.rows(t.call) == []
+    assert len(world.rows(t.cdr)) == 1
+
+
 def test_a_number_that_has_a_rule_itself_is_not_called_back(world: World) -> None:
     rule(world, InboundAction.CALL_BACK, DESK)
     rule(world, InboundAction.CALL_BACK, DESK, e164=MOSCOW)
