@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, is_open, known_zone
-from dialer.numbers import NumberError, to_e164, zone_of
+from dialer.numbers import NumberError, to_e164, zones_of
 from dialer.store import accounts, dnd
 from dialer.store.tables import AnyRow
 
@@ -21,8 +21,8 @@ SHORTEST_NUMBER = 5
 
 
 def why_not(connection: Connection, provider: AnyRow, user: str, now: datetime) -> str | None:
-    """Why this user of an address may not be rung through a provider `now` (aware); None when they may. The sentence
-    does not hold the number.
+    """Why this user of an address may not be rung through a provider at the moment `now` (aware); None when they may.
+    The sentence does not hold the number. Of a number that may be in several zones, the window must be open in all.
 
     A provider of an account honours all lists and the window of the account, one that accounts share the lists of all
     of them and the usual window.
@@ -38,9 +38,9 @@ def why_not(connection: Connection, provider: AnyRow, user: str, now: datetime) 
     account = accounts.with_id(connection, provider.account_id) if provider.account_id else None
     given = account.calling_window if account is not None else None
     window = CallingWindow.parse(given) if given else DEFAULT_WINDOW
-    zone = known_zone(zone_of(e164) or (account.time_zone if account is not None else "UTC")) or ZoneInfo(
-        "UTC"
-    )
-    if not is_open(window, zone, now):
-        return f"It is {now.astimezone(zone):%H:%M} there ({zone.key}), outside the calling window."
+    names = zones_of(e164) or (account.time_zone if account is not None else "UTC",)
+    for zone in (known_zone(name) or ZoneInfo("UTC") for name in names):
+        if not is_open(window, zone, now):
+            where = f"there ({zone.key})" if len(names) == 1 else f"where they may be ({zone.key})"
+            return f"It is {now.astimezone(zone):%H:%M} {where}, outside the calling window."
     return None

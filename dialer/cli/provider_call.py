@@ -18,7 +18,7 @@ from dialer.cli.provider import Name, ask_provider, find_provider, secret_box
 if TYPE_CHECKING:
     from dialer.http import Client
     from dialer.providers.base import Adapter
-    from dialer.providers.methods import File, Method, Value
+    from dialer.providers.methods import File, Method, Value, Values
     from dialer.store.tables import AnyRow
 
 
@@ -56,7 +56,7 @@ def call(
         )
     values = read_values(chosen, parameters or [])
     if chosen is not None and chosen.rung is not None:
-        _check_rung(row, chosen.rung(chosen.checked(values)))
+        _check_rung(row, chosen, chosen.checked(values))
 
     async def ask(client: Client, adapter: Adapter) -> Any:
         return await call_method(client, adapter, method, values, timeout=timeout)
@@ -64,15 +64,20 @@ def call(
     print_json(ask_provider(row, secret_box(), ask))
 
 
-def _check_rung(row: AnyRow, user: str) -> None:
-    """Raises CommandError when the DND lists or the calling window forbid to ring them."""
+def _check_rung(row: AnyRow, method: Method, values: Values) -> None:
+    """Raises CommandError when the DND lists or the calling window forbid to ring those whom it rings."""
     from datetime import UTC, datetime
 
     from dialer.calls.by_hand import why_not
     from dialer.db import reading
 
+    now = datetime.now(UTC)
+    users = () if method.rung is None else method.rung(values)
+    # What is asked for at a time that is over may be done at once.
+    moments = (now,) if method.rung_at is None else {max(at, now) for at in method.rung_at(values)}
     with database() as engine, reading(engine) as connection:
-        reason = why_not(connection, row, user, datetime.now(UTC))
+        told = (why_not(connection, row, user, at) for user in users for at in moments)
+        reason = next((one for one in told if one is not None), None)
     if reason is not None:
         raise CommandError(reason)
 

@@ -8,11 +8,14 @@ one says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 
+from dialer.calls.window import known_zone
 from dialer.providers.contract import ProviderError, ProviderRequest, Reply
 from dialer.providers.methods import Method, Parameter, Values, methods
 
+_AT = "`YYYY-mm-dd hh:mm:ss`"
 BLIND, ATTENDED, HANGUP, RECORD = "0", "1", "2", "3"  # "Modify Live Call", `modify_type`
 
 
@@ -65,6 +68,31 @@ def _written(value: Any) -> str:
     return str(value)
 
 
+def _both_rung(values: Values) -> tuple[str, ...]:
+    """Whom a callback rings: the agent, and then whom they are connected with."""
+    return values["agent_number"], values["destination_number"]
+
+
+def _scheduled(values: Values, zone: tzinfo) -> datetime:
+    try:
+        return datetime.strptime(values["scheduled_at"].strip(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone)
+    except ValueError:
+        raise ProviderError(f"scheduled_at is no moment: write it as {_AT}.") from None
+
+
+def _called_at(values: Values) -> tuple[datetime, ...]:
+    """When a new callback rings: at `scheduled_at` by the clock of `time_zone`."""
+    zone = known_zone(values["time_zone"].strip())
+    if zone is None:
+        raise ProviderError("time_zone is no zone that is known here: write one such as Asia/Kolkata.")
+    return (_scheduled(values, zone),)
+
+
+def _called_at_anywhere(values: Values) -> tuple[datetime, ...]:
+    """When a changed callback may ring: its zone was told when it was made, and is not known here, so in any one."""
+    return tuple(_scheduled(values, timezone(timedelta(hours=hours))) for hours in range(-12, 15))
+
+
 _CALLBACK = (
     Parameter("agent_number", "the agent's number, dialled first", needed=True),
     Parameter("caller_id", "the number that both see", needed=True),
@@ -72,7 +100,6 @@ _CALLBACK = (
     Parameter("recording_option", "whether the call is recorded", bool),
 )
 _CALLBACK_ID = Parameter("request_id", "the callback's request_id", needed=True)
-_AT = "`YYYY-mm-dd hh:mm:ss`"
 _CHANNEL = Parameter("channel", "the channel, such as PJSIP/101-0000023c", needed=True)
 _CAMPAIGN = Parameter("campaign_id", "the campaign's id", needed=True)
 
@@ -90,6 +117,8 @@ METHODS = methods(
         ),
         changes=True,
         rings=True,
+        rung=_both_rung,
+        rung_at=_called_at,
     ),
     Method(
         "callback_update",
@@ -100,6 +129,8 @@ METHODS = methods(
         (_CALLBACK_ID, *_CALLBACK, Parameter("scheduled_at", f"when, as {_AT}", needed=True)),
         changes=True,
         rings=True,
+        rung=_both_rung,
+        rung_at=_called_at_anywhere,
     ),
     Method(
         "callback_delete",
@@ -122,6 +153,7 @@ METHODS = methods(
         ),
         changes=True,
         rings=True,
+        rung=lambda values: (values["transfer_to"],),
     ),
     Method(
         "attend_transfer",
@@ -135,6 +167,7 @@ METHODS = methods(
         ),
         changes=True,
         rings=True,
+        rung=lambda values: (values["transfer_to"],),
     ),
     Method(
         "hang_up_call",

@@ -108,12 +108,12 @@ def _url(adapter: Adapter, values: Values) -> ProviderRequest:
     return _request(adapter, "GET", f"{_file_path(values)}/url")
 
 
-def number_rung(values: Values) -> str:
-    """Whom placeremotecall rings: the number in `destinationUri`, empty where it is the name of a device."""
+def number_rung(values: Values) -> tuple[str, ...]:
+    """Whom placeremotecall rings: the number in `destinationUri`, or the name of a device."""
     user = unquote(values["destinationUri"]).strip()
     scheme, colon, rest = user.partition(":")
     user = rest if colon and scheme.lower() in ("sip", "sips", "tel") else user
-    return user.partition("@")[0].partition(";")[0].strip()
+    return (user.partition("@")[0].partition(";")[0].strip(),)
 
 
 # --- replies -------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def _both(
     name: str,
     sentence: str,
     parameters: tuple[Parameter, ...],
-    rung: Callable[[Values], str] | None = None,
+    rung: Callable[[Values], tuple[str, ...]] | None = None,
 ) -> tuple[Method, Method]:
     """A method and its twin for tokens."""
     plain, twin = (

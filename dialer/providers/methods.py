@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -96,8 +97,9 @@ class Method:
 
     `build` is given the adapter and checked values: what is not needed and was not given is not among them. `read`
     gives something that can be written as JSON, or raises ProviderError, a sentence without credentials, for every
-    documented error and for anything that it cannot read. `rung` gives, of checked values, whom it rings: a number as
-    it is written there, or the name of a device.
+    documented error and for anything that it cannot read. `rung` gives, of checked values, whom it rings: numbers
+    as they are written there, or names of devices; `rung_at` the moments (aware) at which that may be, where it is not
+    at once. It raises ProviderError, a sentence, for a time that cannot be read.
     """
 
     name: str
@@ -111,7 +113,8 @@ class Method:
     longest: int | None = None  # bytes of a reply, when it may be longer than other replies
     #: What it asks for after its first answer, from the adapter, the values and what was read; None when that is all.
     then: Callable[[Any, Values, Any], Step | None] | None = field(default=None, repr=False)
-    rung: Callable[[Values], str] | None = field(default=None, repr=False)
+    rung: Callable[[Values], tuple[str, ...]] | None = field(default=None, repr=False)
+    rung_at: Callable[[Values], tuple[datetime, ...]] | None = field(default=None, repr=False)
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of this name, if there is one."""

@@ -74,6 +74,14 @@ def test_nobody_is_rung_at_night(world: World) -> None:
     assert "outside" in str(reason(world, ANNA, NOON, world.provider(account_id=never_at_noon)))
 
 
+def test_who_may_be_in_several_zones_is_rung_when_the_window_is_open_in_all(world: World) -> None:
+    russian = "+79261234567"  # a mobile: from Kaliningrad to Kamchatka
+    for hour in (3, 5, 9, 12, 20):
+        assert "where they may be" in str(reason(world, russian, NIGHT.replace(hour=hour))), hour
+    for hour in (6, 8):
+        assert reason(world, russian, NIGHT.replace(hour=hour)) is None, hour
+
+
 def test_what_cannot_be_looked_for_is_not_rung_and_a_device_is_no_number(world: World) -> None:
     for user in ("0701112233", "12345", "anna070111223344"):
         assert "cannot be read as a number" in str(reason(world, user)), user

@@ -443,13 +443,19 @@ def test_what_has_a_telephone_ring_is_done_only_when_that_is_meant(serve: Serve)
     assert added.exit_code == 0, added.output
     asked = [
         "callback_create", "agent_number=919979271200", "caller_id=15168148111", "destination_number=918000681234",
-        "time_zone=Asia/Kolkata", "scheduled_at=2023-08-15 12:55:00",
+        "time_zone=Asia/Kolkata", "scheduled_at=2099-08-15 12:55:00",
     ]  # fmt: skip
     assert "add --ring if that is meant" in refused("north", *asked)
     created = answered(*asked, "--ring")
     deleted = answered("callback_delete", f"request_id={created['request_id']}")
     assert deleted == {"message": "callback request deleted successfully", **created}
     assert "no such callback request_id" in refused("north", "callback_delete", "request_id=x")
+    at_night = [*asked[:-1], "scheduled_at=2099-08-15 02:55:00", "--ring"]
+    assert "It is 02:55 there (Asia/Kolkata)" in refused("north", *at_night)
+    elsewhere = [*asked[:-2], "time_zone=America/New_York", asked[-1], "--ring"]
+    assert "outside the calling window" in refused("north", *elsewhere), "22:25 by the clock of whom it rings"
+    changed = ["callback_update", "request_id=x", *asked[1:4], asked[-1], "--ring"]
+    assert "outside the calling window" in refused("north", *changed), "nobody knows in which zone"
 
 
 @pytest.mark.usefixtures("north")

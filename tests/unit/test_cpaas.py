@@ -455,6 +455,28 @@ def test_what_has_somebody_rung_says_so() -> None:
     assert all(METHODS[name].changes for name in rings)
 
 
+def test_whom_a_method_rings_and_when_stands_in_its_parameters() -> None:
+    numbers = {"agent_number": "919979271200", "destination_number": "918000681234"}
+    at = {"scheduled_at": "2099-08-15 12:55:00", "time_zone": "Asia/Kolkata"}
+    for name in ("callback_create", "callback_update"):
+        whom = METHODS[name].rung
+        assert whom is not None
+        assert whom(numbers) == tuple(numbers.values())
+    for name in ("transfer_call", "attend_transfer"):
+        whom = METHODS[name].rung
+        assert whom is not None
+        assert whom({"transfer_to": "919979271200"}) == ("919979271200",)
+        assert METHODS[name].rung_at is None, "at once"
+    made_at, changed_at = METHODS["callback_create"].rung_at, METHODS["callback_update"].rung_at
+    assert made_at is not None
+    assert changed_at is not None
+    assert made_at(at) == (datetime(2099, 8, 15, 7, 25, tzinfo=UTC),)
+    assert {moment.hour for one in changed_at(at) for moment in [one.astimezone(UTC)]} == set(range(24))
+    for wrong in ({"scheduled_at": "tomorrow"}, {"time_zone": "Mars/Base"}):
+        with pytest.raises(ProviderError, match=next(iter(wrong))):
+            made_at(at | wrong)
+
+
 def test_a_methods_answer_is_what_stands_in_the_envelope() -> None:
     read = METHODS["callback_delete"].read
     answer = {

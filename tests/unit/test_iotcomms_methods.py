@@ -76,7 +76,7 @@ def test_prompt_files_have_their_name_in_the_path() -> None:
     ],
 )
 def test_whom_a_remote_call_rings_is_read_out_of_its_address(address: str, user: str) -> None:
-    assert number_rung({"destinationUri": address}) == user
+    assert number_rung({"destinationUri": address}) == (user,)
 
 
 def test_only_remote_calls_ring() -> None:
