@@ -43,8 +43,8 @@ from workers.claim import AdapterCache, Placement, claim
 
 log = get_logger(__name__)
 
-#: Events of one rehearsal, and calls: as many as go together on a busy day.
-EVENTS, CALLS = 500, 200
+#: Events of one rehearsal, calls of campaigns and single ones: as many as go together on a busy day.
+EVENTS, CALLS, SINGLES = 500, 200, 20
 #: Numbers for plays and films.
 CALLER = "12025550100"
 CALLEES = [f"+1{area}55501{last:02}" for area in (202, 212, 213, 214, 215) for last in range(100)]
@@ -105,7 +105,9 @@ def place(stage: Stage) -> None:
 
 def place_single(stage: Stage) -> None:
     """What a worker does with a single call, but for the request."""
-    call_ids = _add_calls(stage, CallState.RELEASED, kind=CallKind.OTP.value, campaign_id=None, list_id=None)
+    call_ids = _add_calls(
+        stage, CallState.RELEASED, SINGLES, kind=CallKind.OTP.value, campaign_id=None, list_id=None
+    )
     messages = [{"call_id": one, "caller_id": CALLER, "text": "Your code is 1987."} for one in call_ids]
     stage.connection.execute(tables.message.insert(), messages)
     _place(stage, call_ids, single=True)

@@ -26,7 +26,7 @@ from dialer.pace.limiter import Limiter
 from dialer.settings import Settings
 from dialer.store import tables as t
 from workers import rehearsal
-from workers.rehearsal import CALLS, EVENTS, Part, Stage
+from workers.rehearsal import CALLS, EVENTS, SINGLES, Part, Stage
 
 
 @pytest.fixture
@@ -52,11 +52,15 @@ def released(connection: Connection) -> bool:
     return states(connection, t.call) == {"RELEASED": BATCH}
 
 
-def placed(connection: Connection) -> bool:
+def placed(connection: Connection, many: int = CALLS) -> bool:
     return (
-        states(connection, t.attempt) == {"PLACED": CALLS}
-        and states(connection, t.call) == {"IN_PROGRESS": CALLS}
+        states(connection, t.attempt) == {"PLACED": many}
+        and states(connection, t.call) == {"IN_PROGRESS": many}
     )  # fmt: skip
+
+
+def placed_singles(connection: Connection) -> bool:
+    return placed(connection, SINGLES)
 
 
 def heard(connection: Connection) -> bool:
@@ -75,7 +79,7 @@ def closed(connection: Connection) -> bool:
     [
         (rehearsal.release, released),
         (rehearsal.place, placed),
-        (rehearsal.place_single, placed),
+        (rehearsal.place_single, placed_singles),
         (rehearsal.hear, heard),
         (rehearsal.consume, closed),
     ],
