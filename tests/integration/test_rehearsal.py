@@ -150,7 +150,19 @@ def test_an_application_that_is_broken_rehearses_nothing_and_leaves_nothing(
     assert "ERROR" not in [one.levelname for one in caplog.records]
 
 
-def test_who_cannot_rehearse_goes_to_work_all_the_same(limiter: Limiter) -> None:
+def test_who_cannot_rehearse_goes_to_work_all_the_same(database: Engine, limiter: Limiter) -> None:
+    played: list[str] = []
+
+    def breaks(_: Stage) -> None:
+        played.append("breaks")
+        raise ValueError("odd")
+
+    def comes_after(_: Stage) -> None:
+        played.append("comes after")
+
     without_tables = create_engine("sqlite://")
-    rehearsal.rehearse(without_tables, limiter, rehearsal.release)
+    rehearsal.rehearse(without_tables, limiter, comes_after)
     without_tables.dispose()
+    assert played == []  # there is nothing to play with
+    rehearsal.rehearse(database, limiter, breaks, comes_after)
+    assert played == ["breaks", "comes after"]
