@@ -16,7 +16,7 @@ demo: $(STAMP)  ## Run a whole campaign here, ringing nobody
 	$(BIN)/dialer demo
 
 test: $(STAMP)  ## Run the test suite
-	$(BIN)/python -m pytest -m "not chaos" -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -m "not chaos" -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) lint types test  ## Check format, lint and types, then run the test suite
 
@@ -51,6 +51,9 @@ lock:  ## Write constraints.txt anew: the newest versions that pyproject.toml al
 
 clean:  ## Remove .venv and what tools have left
 	rm -rf $(VENV) $(VENV)-lock build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The tests start hundreds of processes, which must not compile the program each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 OLD_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	{ echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=/path/to/python3.11." >&2; exit 1; }

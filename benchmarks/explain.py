@@ -35,14 +35,16 @@ from benchmarks.common import bench, check_needs
 from benchmarks.service import KEY, Service, add_provider, make_service
 from dialer import accounts, ids
 from dialer.calls.repeats import RepeatPolicy
-from dialer.campaigns import control, release
+from dialer.calls.window import DEFAULT_WINDOW
+from dialer.campaigns import control, openings, release
 from dialer.campaigns.release import visit_next
 from dialer.db import make_engine, reading, utc_now, writing
+from dialer.lifecycle import CallState, Disposition
 from dialer.pace.limiter import Limiter
 from dialer.providers.contract import Outcome, Refusal, SubmitResult
 from dialer.secrets import SecretBox
 from dialer.settings import Settings
-from dialer.store import contacts, dnd, events, providers, tables
+from dialer.store import calls, campaigns, cdrs, contacts, dnd, events, providers, tables
 from dialer.store.contacts import NewContact
 from workers import reconcile, replies, results
 from workers.claim import AdapterCache, claim
@@ -211,7 +213,7 @@ def _shape(sql: str) -> str:
 def _caller() -> str:
     """The function that sends a statement: the innermost one of ours that is not a helper of the store."""
     frame = sys._getframe(1)
-    helpers = {str(ROOT / "dialer" / "store" / name) for name in ("bulk.py", "tables.py")}
+    helpers = {str(ROOT / "dialer" / "store" / name) for name in ("bulk.py", "tables.py", "walk.py")}
     while frame is not None:
         file = frame.f_code.co_filename
         ours = file.startswith((f"{ROOT}/dialer/", f"{ROOT}/workers/"))
@@ -365,6 +367,7 @@ class Steps:
         big.analyze(self.data.service.engine)
         self._take_rounds(campaigns["unlimited"])
         self._consume_backlog()
+        self._change_window(campaigns["unlimited"])
         for campaign_id in campaigns.values():
             self._stop(campaign_id)
         self._run_out()
@@ -438,7 +441,7 @@ class Steps:
                     due_at, released_at, rung_at, provider_id, dials, unsent, repeats, reason, created_at)
                     SELECT '{series}' || lpad(n::text, 19, '0'), :account, 'CAMPAIGN', :campaign, :list, n,
                     {big.number(5)}, 'Asia/Kolkata', :state, {due_at}, now(), now() + interval '1 hour', :provider,
-                    0, 0, '{{}}', '', now()
+                    0, 0, '{{}}', 'outside calling window', now()
                     FROM generate_series(1, :count) AS n"""
                 ),
                 {
@@ -462,6 +465,17 @@ class Steps:
         with self.step("consume events"):
             for _ in range(ROUNDS):
                 results.consume(self.engine)
+
+    def _change_window(self, campaign_id: str) -> None:
+        """The pass over all that wait which follows."""
+        with self.step("change window"):
+            for _ in range(ROUNDS):
+                with writing(self.engine) as connection:
+                    openings.begin(connection, campaign_id)
+                for _ in range(3):
+                    with writing(self.engine) as connection:
+                        row = campaigns.with_ids(connection, [campaign_id])[campaign_id]
+                        openings.step(connection, row, DEFAULT_WINDOW, utc_now(connection))
 
     def _release(self) -> list[str]:
         released: list[str] = []
@@ -549,6 +563,7 @@ class Steps:
         with self.step("API"):
             with reading(self.engine) as connection:
                 providers.named(connection, "bench")
+            self._seek(campaign_id)
             with writing(self.engine) as connection:
                 first = 3_000_000_000 + self.round * 100
                 contacts.add(
@@ -560,6 +575,20 @@ class Steps:
                 dnd.add_numbers(
                     connection, self.data.dnd_list_id, [(f"+91{first + n}", "") for n in range(100)], now
                 )
+
+    def _seek(self, campaign_id: str) -> None:
+        """Lists with filters that match none of millions."""
+        account_id = self.data.service.account_id
+        for rare in (
+            calls.Filter(states=[CallState.UNKNOWN]),
+            calls.Filter(kind="CLICK_TO_CALL"),
+            calls.Filter(campaign_id=campaign_id, states=[CallState.UNKNOWN]),
+        ):
+            with reading(self.engine) as connection:
+                calls.page(connection, account_id, rare, 100)
+        unknown = cdrs.Filter(disposition=Disposition.UNKNOWN)
+        with reading(self.engine) as connection:
+            cdrs.page(connection, account_id, unknown, 100, newest_first=True)
 
     def _make_room(self) -> None:
         """What is in flight is done with, as there are no workers here that would."""

@@ -37,27 +37,35 @@ RESTED = 1.0
 #: How many times a connection is used until it plans its statements anew. PostgreSQL keeps the plans of a connection
 #: until a table is analyzed: one that was made while a table was small reads all of it when it has grown.
 PLANS_KEPT = 100
+#: SQLSTATE of a statement that was given up.
+QUERY_CANCELED = "57014"
 #: How long a SQLite writer waits for its turn, in seconds.
 SQLITE_BUSY_TIMEOUT = 30
 
 
-def make_engine(url: str, *, pool_size: int = 5) -> Engine:
-    """An engine for `url` (SQLAlchemy URL; PostgreSQL through psycopg 3, or SQLite)."""
+def make_engine(url: str, *, pool_size: int = 5, statement_seconds: float | None = None) -> Engine:
+    """An engine for `url` (SQLAlchemy URL; PostgreSQL through psycopg 3, or SQLite). On PostgreSQL a statement that
+    takes longer than `statement_seconds` is given up: `OperationalError`, see `took_too_long`."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(parsed, pool_size)
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return _postgresql_engine(parsed, pool_size)
+    return _postgresql_engine(parsed, pool_size, statement_seconds)
 
 
-def _postgresql_engine(url: sa.URL, pool_size: int) -> Engine:
+def _postgresql_engine(url: sa.URL, pool_size: int, statement_seconds: float | None) -> Engine:
+    settings = dict(POSTGRES)
+    if statement_seconds is not None:
+        settings["options"] = (
+            f"{settings['options']} -c statement_timeout={math.ceil(statement_seconds * 1000)}"
+        )
     engine = sa.create_engine(
         url,
         pool_size=pool_size,
         max_overflow=10,
         pool_timeout=10,
-        connect_args={name: value for name, value in POSTGRES.items() if name not in url.query},
+        connect_args={name: value for name, value in settings.items() if name not in url.query},
         hide_parameters=True,  # an error's text must not show numbers and messages
     )
 
@@ -81,7 +89,7 @@ def _postgresql_engine(url: sa.URL, pool_size: int) -> Engine:
                 connection.autocommit = True
                 connection.execute("DISCARD PLANS" if has_old_plans else "SELECT 1")
                 connection.autocommit = False
-            except Exception as error:
+            except Exception as error:  # every driver has errors of its own; any means that this one is gone
                 raise exc.InvalidatePoolError from error
 
     return engine
@@ -143,6 +151,11 @@ def one_statement(engine: Engine) -> Iterator[Connection]:
     """A transaction of a single statement that writes: on PostgreSQL one by itself, a round trip instead of three."""
     with (writing if engine.dialect.name == "sqlite" else looking)(engine) as connection:
         yield connection
+
+
+def took_too_long(error: Exception) -> bool:
+    """Whether a statement was given up because it took longer than it may."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == QUERY_CANCELED
 
 
 def utc_now(connection: Connection) -> datetime:

@@ -22,3 +22,15 @@ class NotFound(RequestError):
 
 class Conflict(RequestError):
     """A name that is taken, or a state that does not allow it."""
+
+
+class LimitReached(RequestError):
+    """Asked for too often; it may be asked for again after `retry_after` seconds."""
+
+    def __init__(self, field: str, message: str, *, retry_after: int) -> None:
+        super().__init__(field, message)
+        self.retry_after = retry_after
+
+
+class NoRoom(RequestError):
+    """There is too much already of what is to be kept."""

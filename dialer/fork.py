@@ -11,7 +11,6 @@ Fork only from a process with one thread and without connections.
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import multiprocessing
 import os
@@ -24,6 +23,7 @@ from multiprocessing.context import ForkProcess
 from setproctitle import setproctitle
 
 from dialer import tether
+from dialer.memory import keep_for_good, keep_one_heap
 
 #: Elsewhere the system's own libraries may break in a fork that does not exec (macOS).
 IS_POSSIBLE = sys.platform == "linux"
@@ -51,9 +51,8 @@ def load(modules: Sequence[str]) -> None:
     """Imports these modules, for the forks to share; call it right before the first fork."""
     for name in modules:
         importlib.import_module(name)
-    gc.collect()
     # A collection writes to every object that it looks at, and a page that is written to is shared no more.
-    gc.freeze()
+    keep_for_good()
 
 
 def fork(
@@ -91,6 +90,7 @@ def _live(
     """The life of the fork."""
     os.setsid()
     tether.tether(death_signal, parent)
+    keep_one_heap()
     _default_signals()
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     _open_only(output)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -50,14 +49,16 @@ class Trace:
     """What the transport saw of one request.
 
     `connected`: a connection was made (TLS included) or an idle one taken.
-    `sent`: the first byte may have left. It is set just before the headers are written, so `sent=False`
-    proves that the provider saw nothing.
+    `sent`: the first byte may have left. It is set just before the first write, so `sent=False` proves that the
+    provider saw nothing.
     """
 
     sent: bool = False
     connected: bool = False
     #: Asked when the connection is there, in the moment before the first byte: connecting may have taken seconds.
     may_send: Callable[[], bool] | None = None
+    #: A body follows the headers; both leave together.
+    has_body: bool = field(default=False, compare=False)
 
 
 class WithheldError(RuntimeError):
@@ -66,50 +67,6 @@ class WithheldError(RuntimeError):
 
 class SentTwiceError(RuntimeError):
     """A layer below tried to send a request again; it was stopped before the first byte."""
-
-
-class _Door:
-    """Lets requests out one by one, the next when the bytes of the one before have left the process.
-
-    uvloop writes at the end of a turn of the loop what was written in that turn. Of two hundred requests that asked
-    `may_send` in the same turn, all would leave after it, however long the process was frozen in between.
-    """
-
-    def __init__(self) -> None:
-        self._is_free = True
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def pass_through(self) -> None:
-        """Wait for one's turn; the door is taken until the loop has written what is written now."""
-        loop = asyncio.get_running_loop()
-        if not self._is_free:
-            turn = loop.create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._next()
-                raise
-        self._is_free = False
-        # aiohttp may write in the loop's next turn, which ends with what is written in it leaving: who is woken in
-        # that turn comes after it, and who does not wait comes in a turn of its own.
-        loop.call_soon(self._next)
-
-    def _next(self) -> None:
-        if not self._wake_one():
-            asyncio.get_running_loop().call_soon(self._open)
-
-    def _open(self) -> None:
-        self._is_free = not self._wake_one()
-
-    def _wake_one(self) -> bool:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return True
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +94,7 @@ class Client(httpx.AsyncClient):
         twice as much time as the sending.
         """
         limits = self.timeout
+        trace.has_body = bool(request.content)
         return await self._session().request(
             request.method,
             request.url,
@@ -220,8 +178,6 @@ def make_client(limit: int) -> Client:
 
 
 def _trace_config() -> aiohttp.TraceConfig:
-    door = _Door()
-
     async def started(
         _session: aiohttp.ClientSession, context: SimpleNamespace, _: aiohttp.TraceRequestStartParams
     ) -> None:
@@ -237,25 +193,39 @@ def _trace_config() -> aiohttp.TraceConfig:
     ) -> None:
         context.trace.connected = True
 
-    # aiohttp fires this from StreamWriter.write_headers before it even serialises them: no byte has left yet.
-    async def sending(
+    # aiohttp fires this from StreamWriter.write_headers before it even serialises them: no byte has left yet …
+    async def writing_headers(
         _session: aiohttp.ClientSession, context: SimpleNamespace, _: aiohttp.TraceRequestHeadersSentParams
     ) -> None:
-        if context.trace.sent:
+        trace: Trace = context.trace
+        if trace.sent:
             # aiohttp sends GET and PUT again when a reused connection breaks; here a GET may place a call.
             raise SentTwiceError("the transport tried to send a request twice")
-        if context.trace.may_send is not None:
-            await door.pass_through()
-            if not context.trace.may_send():
-                raise WithheldError("the request was withheld")
-        context.trace.sent = True
+        if not trace.has_body:
+            _let_out(trace)
+
+    # … and this from StreamWriter.write, which hands them and the first piece of the body to the kernel right after it.
+    # Between the two lies a turn of the loop, in which the process may be frozen for a minute.
+    async def writing_body(
+        _session: aiohttp.ClientSession, context: SimpleNamespace, _: aiohttp.TraceRequestChunkSentParams
+    ) -> None:
+        if not context.trace.sent:
+            _let_out(context.trace)
 
     config = aiohttp.TraceConfig()
     config.on_request_start.append(started)
     config.on_connection_create_end.append(connected)
     config.on_connection_reuseconn.append(reused)
-    config.on_request_headers_sent.append(sending)
+    config.on_request_headers_sent.append(writing_headers)
+    config.on_request_chunk_sent.append(writing_body)
     return config
+
+
+def _let_out(trace: Trace) -> None:
+    """Ask whether it may go, just before it goes."""
+    if trace.may_send is not None and not trace.may_send():
+        raise WithheldError("the request was withheld")
+    trace.sent = True
 
 
 def _drop(record: logging.LogRecord) -> bool:

@@ -60,6 +60,31 @@ def import_id() -> str:
     return _named("IM")
 
 
+def key_id() -> str:
+    """`AK` and ten random characters."""
+    return _named("AK")
+
+
+def verification_id() -> str:
+    """`VE` and ten random characters."""
+    return _named("VE")
+
+
+def webhook_endpoint_id() -> str:
+    """`WH` and ten random characters."""
+    return _named("WH")
+
+
+def delivery_ids(n: int, now: datetime) -> list[str]:
+    """`n` ids of webhook deliveries, strictly increasing: `WD` and what `call_ids` makes."""
+    return [f"WD{one}" for one in call_ids(n, now)]
+
+
+def first_delivery_id(at: datetime) -> str:
+    """What every id of a delivery made at this moment or later is not less than."""
+    return "WD" + _written((at - _EPOCH) // _MILLISECOND, _TIME_BITS)
+
+
 def call_ids(n: int, now: datetime) -> list[str]:
     """`n` ids of 20 characters, strictly increasing: 45 bits of `now` in milliseconds, then 55 random bits.
 
@@ -70,6 +95,12 @@ def call_ids(n: int, now: datetime) -> list[str]:
     # Exactly: as a float, one millisecond may be lost in another.
     time_part = _written((now - _EPOCH) // _MILLISECOND, _TIME_BITS)
     return [time_part + _written(number, _RANDOM_BITS) for number in sorted(_distinct(n))]
+
+
+def first_call_id(at: datetime) -> str:
+    """What sorts before the ids of all calls that were made at this time or later (aware), and after all others."""
+    since = max(0, -((_EPOCH - at) // _MILLISECOND))  # rounded up: no call of the millisecond before is meant
+    return _written(min(since, 2**_TIME_BITS - 1), _TIME_BITS)
 
 
 def attempt_id(call_id: str, number: int) -> str:

@@ -1,4 +1,4 @@
-"""The states of campaigns, calls and attempts, and every transition between them.
+"""The states of campaigns, calls, attempts and verifications, and every transition between them.
 
 One transition table per machine. The SQL in `dialer/store` moves rows only with a guarded
 `UPDATE … WHERE state IN (allowed_from(target))` and checks its row count, so a transition that is not drawn
@@ -51,6 +51,16 @@ class AttemptState(StrEnum):
     UNKNOWN = "UNKNOWN"  # sent without a definite answer; only the provider's word moves it on
 
 
+class VerificationState(StrEnum):
+    """Where a verification stands."""
+
+    PENDING = "PENDING"  # its code is on its way, or waits to be told
+    VERIFIED = "VERIFIED"  # end: the code was told
+    FAILED = "FAILED"  # end: too many wrong codes, or the code reaches nobody there
+    EXPIRED = "EXPIRED"  # end: its time ran out
+    CANCELLED = "CANCELLED"  # end: whoever asked for it took it back
+
+
 class Disposition(StrEnum):
     """How an attempt ended."""
 
@@ -86,6 +96,12 @@ class CallKind(StrEnum):
     OTP = "OTP"
     CLICK_TO_CALL = "CLICK_TO_CALL"
     CALLBACK = "CALLBACK"
+    TRANSACTIONAL = "TRANSACTIONAL"
+    ANNOUNCEMENT = "ANNOUNCEMENT"
+
+
+#: Kinds of single calls that nobody waits for: they keep the calling window, and go behind those that are urgent.
+NOT_URGENT = frozenset({CallKind.TRANSACTIONAL, CallKind.ANNOUNCEMENT})
 
 
 class CdrKind(StrEnum):
@@ -95,6 +111,10 @@ class CdrKind(StrEnum):
     OTP = CallKind.OTP
     CLICK_TO_CALL = CallKind.CLICK_TO_CALL
     CALLBACK = CallKind.CALLBACK
+    TRANSACTIONAL = CallKind.TRANSACTIONAL
+    ANNOUNCEMENT = CallKind.ANNOUNCEMENT
+    #: Of a callback that an inbound rule made: not the agent, who called in was rung first.
+    INBOUND_CALLBACK = "INBOUND_CALLBACK"
     INBOUND = "INBOUND"
 
 
@@ -112,6 +132,9 @@ CAMPAIGN_TRANSITIONS: Mapping[CampaignState, frozenset[CampaignState]] = {
     CampaignState.FINISHED: frozenset(),
     CampaignState.STOPPED: frozenset(),
 }
+
+#: Those in which a campaign dials nobody any more.
+CAMPAIGN_ENDED = frozenset({CampaignState.FINISHED, CampaignState.STOPPED})
 
 CALL_ENDS = frozenset(
     {
@@ -221,7 +244,22 @@ ATTEMPT_TRANSITIONS: Mapping[AttemptState, frozenset[AttemptState]] = {
     AttemptState.REFUSED: frozenset(),
 }
 
-StateT = TypeVar("StateT", CampaignState, CallState, AttemptState)
+VERIFICATION_TRANSITIONS: Mapping[VerificationState, frozenset[VerificationState]] = {
+    VerificationState.PENDING: frozenset(
+        {
+            VerificationState.VERIFIED,
+            VerificationState.FAILED,
+            VerificationState.EXPIRED,
+            VerificationState.CANCELLED,
+        }
+    ),
+    VerificationState.VERIFIED: frozenset(),
+    VerificationState.FAILED: frozenset(),
+    VerificationState.EXPIRED: frozenset(),
+    VerificationState.CANCELLED: frozenset(),
+}
+
+StateT = TypeVar("StateT", CampaignState, CallState, AttemptState, VerificationState)
 
 
 def allowed_from(transitions: Mapping[StateT, frozenset[StateT]], target: StateT) -> frozenset[StateT]:

@@ -20,9 +20,12 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-import structlog
-
+from dialer.memory import without
 from dialer.settings import Settings
+
+# It would paint tracebacks with rich, which takes 5 MB of every process; ours are plain.
+with without("rich"):
+    import structlog
 
 MASK = "***"
 _MIN_KNOWN_SECRET = 6  # a shorter one would blank innocent words
@@ -58,8 +61,8 @@ _WEBHOOK_TOKEN = re.compile(r"""(/webhooks/[^/\s?"']+/)[^/\s?&#"'\\)\]}]+""")
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _HEX = r"(?=[0-9]*[a-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})"
-_CALL_ID = r"(?=[0-9]*[a-z])[0-9a-hjkmnp-tv-z]{20}"
-_NAMED_ID = r"(?:AC|LS|DN|CM|PR|IM)[0-9a-z]{10}"
+_CALL_ID = r"(?:WD)?(?=[0-9]*[a-z])[0-9a-hjkmnp-tv-z]{20}"
+_NAMED_ID = r"(?:AC|AK|AN|LS|DN|CM|PR|IM|WH)[0-9a-z]{10}"
 
 #: Ids go first, so that the digits in them are passed over.
 _NUMBER = re.compile(
@@ -151,7 +154,7 @@ def configure(settings: Settings) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(settings.log_level)
+    _set_level(root, settings.log_level)
     for name in (
         "uvicorn",
         "uvicorn.error",
@@ -168,14 +171,20 @@ def configure(settings: Settings) -> None:
     access = logging.getLogger("uvicorn.access")
     access.handlers, access.propagate, access.disabled = [], False, True
     for name in ("alembic", "httpx", "httpcore", "aiohttp", "sqlalchemy", "tornado.access", "amqp", "kombu"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        _set_level(logging.getLogger(name), logging.WARNING)
     # Two lines per doorbell tell nothing that Flower does not; a task that fails is logged all the same.
     for name in ("celery.worker.strategy", "celery.app.trace"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        _set_level(logging.getLogger(name), logging.WARNING)
     logging.raiseExceptions = False  # a line that cannot be written must not print its arguments
 
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+def _set_level(logger: logging.Logger, level: int | str) -> None:
+    """Each change goes through all loggers there are, which a fork would have to copy: 2 MB."""
+    if logging.getLevelName(logger.level) != level and logger.level != level:
+        logger.setLevel(level)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

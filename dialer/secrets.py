@@ -82,21 +82,35 @@ def new_webhook_token() -> str:
     return secrets.token_urlsafe(24)
 
 
+def derived_key(key: str, purpose: bytes) -> bytes:
+    """32 bytes from a key of `DIALER_SECRET_KEY`, others for each purpose. Raises `SecretError` for one too short."""
+    _check_length(key)
+    return _derived(key, purpose)
+
+
 _NO_KEY_FITS = (
     "A sealed secret cannot be opened with DIALER_SECRET_KEY: add the key it was sealed with to the end of "
     "the comma-separated list, or enter the credentials again."
 )
 
 
-def _fernet_key(key: str) -> bytes:
+def _check_length(key: str) -> None:
     if len(key) < MIN_KEY_LENGTH:
         raise SecretError(
             f"A key in DIALER_SECRET_KEY is too short: use at least {MIN_KEY_LENGTH} characters."
         )
+
+
+def _fernet_key(key: str) -> bytes:
+    _check_length(key)
     if _is_fernet_key(key):
         return key.encode("ascii")
-    derived = HKDF(algorithm=SHA256(), length=_FERNET_KEY_BYTES, salt=None, info=b"dialer secret box 1")
-    return base64.urlsafe_b64encode(derived.derive(key.encode()))
+    return base64.urlsafe_b64encode(_derived(key, b"dialer secret box 1"))
+
+
+def _derived(key: str, purpose: bytes) -> bytes:
+    made = HKDF(algorithm=SHA256(), length=_FERNET_KEY_BYTES, salt=None, info=purpose)
+    return made.derive(key.encode())
 
 
 def _is_fernet_key(key: str) -> bool:

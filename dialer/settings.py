@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import secrets
 import stat
@@ -78,12 +79,24 @@ class Settings(BaseSettings):
 
     uploads: str = Field(default_factory=lambda data: str(data["home"] / "uploads"))
     default_region: str | None = None
+    stop_words: str = "STOP,STOPALL,UNSUBSCRIBE,QUIT,СТОП,ОТПИСКА,ОТПИСАТЬСЯ"
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     reconcile_after: Annotated[float, Field(gt=0)] | None = None
     scheduler_interval: Annotated[float, Field(gt=0)] = 0.1
     import_inline_bytes: Annotated[int, Field(ge=0)] = 1_000_000
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    wrong_keys_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 60
+    trusted_proxies: str | None = None
+    api_statement_seconds: Annotated[float, Field(gt=0, le=3600)] = 20
+    upload_max_bytes: Annotated[int, Field(ge=1)] = 500_000_000
+    account_upload_bytes: Annotated[int, Field(ge=1)] = 10_000_000_000
+    keep_rejected_rows_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    keep_events_days: Annotated[int, Field(ge=2, le=36_500)] | None = None
+    keep_history_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    keep_verifications_days: Annotated[int, Field(ge=31, le=36_500)] | None = None
     worker_in_flight: Annotated[int, Field(ge=1)] = 200
+    webhook_allow_private: bool = False
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -185,6 +198,18 @@ class Settings(BaseSettings):
             if not (user and colon and password):
                 raise ValueError("must be user:password")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _known_networks(cls, value: str | None) -> str | None:
+        if value is None or value.strip() == "*":
+            return value and value.strip()
+        try:
+            return ",".join(str(ipaddress.ip_network(one.strip())) for one in value.split(","))
+        except ValueError:
+            raise ValueError(
+                "must be addresses or networks of proxies, comma separated, such as 10.0.0.0/8, or * for every one"
+            ) from None
 
     @field_validator("default_region")
     @classmethod

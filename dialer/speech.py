@@ -18,8 +18,8 @@ DEFAULT_VOICE = "Joanna"
 DEFAULT_LANGUAGE = "en-US"
 MOST_ANNOUNCEMENTS = 20
 
-_VOICE = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}", re.ASCII)
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", re.ASCII)
+VOICE = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,63}", re.ASCII)
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", re.ASCII)
 _CALLER = re.compile(r"\+?[0-9]{3,15}", re.ASCII)
 
 
@@ -40,12 +40,12 @@ class Speech:
         """Raises `FieldError`."""
         return cls(
             repeat_count=either(fields, "repeat", "repeat_count", 1, MOST_ANNOUNCEMENTS) or 1,
-            voice=_matching(fields, "voice", _VOICE, DEFAULT_VOICE, "a voice's name such as Joanna"),
+            voice=_matching(fields, "voice", VOICE, DEFAULT_VOICE, "a voice's name such as Joanna"),
             volume=fields.choice("volume", VOLUMES, "medium"),
             rate=fields.choice("rate", RATES, "medium"),
             pitch=fields.choice("pitch", PITCHES, "medium"),
             language_code=_matching(
-                fields, "language_code", _LANGUAGE, DEFAULT_LANGUAGE, "a language such as en-US"
+                fields, "language_code", LANGUAGE, DEFAULT_LANGUAGE, "a language such as en-US"
             ),
             tts_engine_type=fields.choice("tts_engine_type", ENGINES, "standard"),
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import certifi
 import pytest
+import typer.testing
 from hypothesis import HealthCheck, settings
 from redis import Redis
 from secrecy import pytest_runtest_makereport
@@ -29,6 +32,27 @@ settings.register_profile(
 settings.load_profile("dialer")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """HTTP clients trust one authority of many: each client reads the certificates of all it trusts, for longer than
+    most tests take, and nobody here has a certificate of any."""
+    every = Path(certifi.where()).read_text(encoding="utf-8")
+    end = "-----END CERTIFICATE-----\n"
+    path = tmp_path_factory.mktemp("authorities") / "first.pem"
+    path.write_text(every.partition(end)[0] + end, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certifi, "where", lambda: str(path))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_made_once() -> Iterator[None]:
+    """Typer's runner makes all commands anew for each that is run, which takes longer than most of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", functools.cache(typer.main.get_command))
+        yield
+
+
 @pytest.fixture(scope="session")
 def embedded_redis() -> Iterator[EmbeddedServer]:
     """The server itself; it lives in a folder with a short name, as the path of a unix socket must be short."""
@@ -49,8 +73,11 @@ def redis_server(embedded_redis: EmbeddedServer) -> str:
 
 @pytest.fixture(scope="session")
 def sample() -> Callable[[Method], dict[str, Value]]:
-    """One value of its type for every parameter of a method, for where its meaning does not matter."""
-    by_type = {str: "a name.mp3", int: 1, bool: True, File: File("hello.mp3", b"ID3")}
+    """One value of its type for every parameter of a method, for where its meaning does not matter; none
+    for what sends a request elsewhere."""
+    by_type = {
+        str: "a name.mp3", int: 1, bool: True, File: File("hello.mp3", b"ID3"), dict: {"field1": "Anna"},
+    }  # fmt: skip
 
     def of(parameter: Parameter) -> Value:
         if parameter.fields:
@@ -58,7 +85,11 @@ def sample() -> Callable[[Method], dict[str, Value]]:
         return parameter.choices[0] if parameter.choices else by_type[parameter.takes]
 
     def values(method: Method) -> dict[str, Value]:
-        return {parameter.name: of(parameter) for parameter in method.parameters}
+        return {
+            parameter.name: of(parameter)
+            for parameter in method.parameters
+            if parameter.name != "siteBaseUrl"
+        }
 
     return values
 

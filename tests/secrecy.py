@@ -11,6 +11,7 @@ What a command prints on stdout because it was asked to, such as CDRs, is not fo
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -42,6 +43,19 @@ CREDENTIALS = (
     "t0ken-of-the-account",
 )
 
+#: Logins that stand in the tests; what is sent of them is neither the name nor the password.
+LOGINS = (
+    ("user", "s3same"),
+    ("user", "password"),
+    ("mitto", "s3same"),
+    ("north", "s3cret"),
+    ("south", "s3cret"),
+    ("south", "s3cret:key"),
+    ("voice-user", "voice-pass"),
+    ("callback-user", "callback-pass"),
+    ("mitto", "callback-password-of-the-test"),
+)
+
 #: What digits are that are no code: part of a number, an address, a process, an id.
 _NO_CODE_BEFORE = re.compile(r"(?:[\w.:/#+-]|(?i:pid|port|line|lineno|bytes|seq)\W{0,4})$")
 _NO_CODE_AFTER = re.compile(r"[\w-]|[.:]\d")
@@ -53,9 +67,18 @@ _CODE = re.compile("|".join(f"{code}|{', '.join(code)}" for code in CODES))
 #: How pytest begins a line of the log.
 _LINE_OF_LOG = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) +\S+:\S+:\d+ ")
 _LONG = re.compile(r"\d{7,15}")
+#: A JSON web token: whoever has it is let in.
+_JWT = re.compile(r"\beyJ[\w-]{6,}\.eyJ[\w-]{6,}\.[\w-]{6,}")
+_BASIC = re.compile(r"(?i)\bbasic\W{1,3}([a-z0-9+/]{4,}={0,2})")
+
+
+def as_sent(user: str, password: str) -> str:
+    """A login in HTTP Basic authorization."""
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
 
 _kept_numbers: set[str] = set()
-_kept_words: set[str] = set(CREDENTIALS)
+_kept_words: set[str] = {*CREDENTIALS, *(as_sent(*login) for login in LOGINS)}
 _heard: list[tuple[str, str]] = []
 
 
@@ -66,6 +89,11 @@ def keep(*secrets: str) -> None:
             _kept_numbers.add(secret)  # of which there may be many thousands
         elif len(secret) >= 6:
             _kept_words.add(secret)
+
+
+def keep_login(user: str, password: str) -> None:
+    """From now on this password must not be told, nor the two of them as they are sent."""
+    keep(password, as_sent(user, password))
 
 
 def hear(source: str, text: str) -> None:
@@ -94,12 +122,22 @@ def told(source: str, text: str) -> list[str]:
 def _secrets_in(line: str, words: re.Pattern[str]) -> Iterator[str]:
     yield from (one.group() for one in _NUMBER.finditer(line))
     yield from (one.group() for one in words.finditer(line))
+    yield from (one.group() for one in _JWT.finditer(line))
+    yield from (one.group() for one in _BASIC.finditer(line) if _is_login(one[1]))
     if _kept_numbers:
         yield from (one for one in _LONG.findall(line) if one in _kept_numbers)
     for one in _CODE.finditer(line):
         before, after = line[max(0, one.start() - 12) : one.start()], line[one.end() :]
         if not _NO_CODE_BEFORE.search(before) and not _NO_CODE_AFTER.match(after):
             yield one.group()
+
+
+def _is_login(encoded: str) -> bool:
+    try:
+        decoded = base64.b64decode(encoded, validate=True).decode()
+    except ValueError:  # a word, such as `Basic authorization`
+        return False
+    return ":" in decoded and decoded.isprintable()
 
 
 def _as_written(source: str, text: str) -> str:

@@ -8,22 +8,27 @@ is dialled for what a CDR says.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
+from dialer.calls.opt_out import Pressed, note_pressed
 from dialer.db import AWAY, reading, utc_now, writing
+from dialer.ids import first_call_id
 from dialer.lifecycle import DIAL_STATUS, AttemptState, Disposition
 from dialer.logs import get_logger
 from dialer.pace.limiter import Limiter, Pace, Stage
-from dialer.providers.base import read_cdr_page
+from dialer.providers.base import Adapter, read_cdr_page
 from dialer.providers.contract import Fact, ProviderError, TooManyRequestsError
 from dialer.providers.kinds import adapter_class, adapter_kinds
-from dialer.store import attempts, cdr_polls, meters, providers
+from dialer.store import attempts, cdr_polls, events, meters, providers, unknown_words
+from dialer.store import inbound as store
 from dialer.store.tables import AnyRow
+from workers import inbound
 from workers.claim import AdapterCache
+from workers.kept import asked_event
 from workers.lookups import REST, hold, rate, usable
 from workers.outside import Outside
 from workers.results import GROUP, apply
@@ -36,10 +41,15 @@ OVERLAP = timedelta(minutes=30)
 LONGEST_SPAN = timedelta(days=1)
 #: What is told of a call that ended within a span, such as when it was answered, is not older than so much before it.
 LONGEST_CALL = timedelta(hours=4)
+#: How long those of a provider are read that was disabled: its last calls end meanwhile, and their CDRs are written.
+READ_ON_FOR = timedelta(days=1)
 #: Seconds from connecting to the whole page.
 TIMEOUT = 15.0
 #: Seconds after which the rest is left to the next doorbell.
 STINT = 15.0
+
+#: The method of an event that is one of the provider's CDRs.
+CDR = "CDR"
 
 Clock = Callable[[Connection], datetime]
 
@@ -53,7 +63,7 @@ def claim_due(engine: Engine, clock: Clock = utc_now) -> list[str]:
         now = clock(connection)
         return [
             row.id
-            for row in cdr_polls.due(connection, kinds, now)
+            for row in cdr_polls.due(connection, kinds, now, disabled_since=now - READ_ON_FOR)
             if cdr_polls.claim(connection, row.id, row.due_at, now + adapter_class(row.kind).cdrs_every)
         ]
 
@@ -78,7 +88,12 @@ def read_cdrs(
             provider = providers.with_ids(connection, [provider_id]).get(provider_id)
             poll = cdr_polls.of(connection, provider_id)
         adapter = usable(adapters, provider, now) if provider is not None else None
-        if provider is None or poll is None or adapter is None:
+        if (
+            provider is None
+            or poll is None
+            or adapter is None
+            or _is_passed_over(engine, adapter, provider, poll, now)
+        ):
             return True
         pace = Pace("provider", provider_id, rate(provider.calls_per_minute))
         grant = limiter.take(Stage.LOOK_UP, provider_id, [pace], 1)
@@ -102,7 +117,7 @@ def read_cdrs(
         fresh = [fact for fact in page.facts if fact.at >= since - LONGEST_CALL]
         _take_in(engine, provider_id, fresh, clock)
         is_last = page.next in (None, poll.page)
-        told = {fact.attempt_id or fact.provider_reference or "" for fact in page.facts}
+        told = {_known_by(fact, poll.page) for fact in page.facts}
         if page.is_cut or (not is_last and told and told <= before):
             # A server that tells the same page again and again is not asked for ever.
             log.error("CDRs not read to their end", provider_id=provider_id, until=span_end.isoformat())
@@ -112,6 +127,25 @@ def read_cdrs(
         if not is_ours or (is_last and span_end >= now):
             return True
     return False
+
+
+def _known_by(fact: Fact, page: str | None) -> str:
+    """What a page that comes again is told by. Several pages may tell of one call that came in."""
+    if fact.inbound is not None:
+        return f"{page} {fact.inbound.session}"
+    return fact.attempt_id or fact.provider_reference or ""
+
+
+def _is_passed_over(engine: Engine, adapter: Adapter, provider: AnyRow, poll: AnyRow, now: datetime) -> bool:
+    """Whether there is nothing to read until now, which is noted: CDRs of calls that came in, and none has."""
+    since, _ = _span(provider, poll, now)
+    if not adapter.cdrs_of_inbound:
+        return False
+    with writing(engine) as connection:
+        if store.is_any_since(connection, provider.id, first_call_id(since - LONGEST_CALL)):
+            return False
+        cdr_polls.advance(connection, poll, read_to=now, reading_to=None, page=None)
+    return True
 
 
 def _span(provider: AnyRow, poll: AnyRow, now: datetime) -> tuple[datetime, datetime]:
@@ -135,6 +169,7 @@ def _begin_anew(engine: Engine, poll: AnyRow) -> None:
 
 
 def _take_in(engine: Engine, provider_id: str, facts: Sequence[Fact], clock: Clock) -> None:
+    _learn(engine, provider_id, [fact for fact in facts if fact.inbound is not None], clock)
     told = [fact for fact in facts if fact.inbound is None]  # calls that came in are no attempts
     for start in range(0, len(told), GROUP):
         group = told[start : start + GROUP]
@@ -146,6 +181,18 @@ def _take_in(engine: Engine, provider_id: str, facts: Sequence[Fact], clock: Clo
             log.exception("CDRs cannot be taken in together", cdrs=len(group))
             for fact in group:
                 _take_in_alone(engine, provider_id, fact, clock)
+
+
+def _learn(engine: Engine, provider_id: str, facts: Sequence[Fact], clock: Clock) -> None:
+    for start in range(0, len(facts), GROUP):
+        try:
+            with writing(engine) as connection:
+                inbound.learn(connection, provider_id, facts[start : start + GROUP], clock(connection))
+        except AWAY:
+            raise
+        except Exception:
+            # As below: what is lost with them are costs and recordings.
+            log.exception("CDR cannot be taken in", provider_id=provider_id)
 
 
 def _take_in_alone(engine: Engine, provider_id: str, fact: Fact, clock: Clock) -> None:
@@ -172,7 +219,10 @@ def _take_in_group(engine: Engine, provider_id: str, group: Sequence[Fact], cloc
             for attempt_id, row in attempts.lock(connection, sorted(by_attempt)).items()
             if row.provider_id == provider_id
         }
-        apply(connection, list(locked.values()), by_attempt, clock(connection))
+        now = clock(connection)
+        note_pressed(connection, [Pressed(row, by_attempt[key]) for key, row in locked.items()], now)
+        _keep_raw(connection, provider_id, locked, by_attempt, now)
+        apply(connection, list(locked.values()), by_attempt, now)
         noted = [
             {"_id": row.id, "detail": f"{row.detail}; {note}" if row.detail else note}
             for row in locked.values()
@@ -183,6 +233,27 @@ def _take_in_group(engine: Engine, provider_id: str, group: Sequence[Fact], cloc
             cdr_polls.count_disagreements(connection, provider_id, len(noted))
             meters.add(connection, {(meters.DISAGREEMENT, provider_id, ""): len(noted)})
             log.warning("CDRs disagree with events", provider_id=provider_id, attempts=len(noted))
+
+
+def _keep_raw(
+    connection: Connection,
+    provider_id: str,
+    locked: Mapping[str, AnyRow],
+    told: Mapping[str, Sequence[Fact]],
+    now: datetime,
+) -> None:
+    """Keep and count CDRs that say of an end what is in no table, for people to read; not again each time."""
+    odd = [
+        asked_event(provider_id, CDR, row.id, "application/json", fact.raw, now, is_odd=True)
+        for row in locked.values()
+        if row.settle_at is not None
+        for fact in told[row.id]
+        if fact.raw and fact.is_unheard_of
+    ]
+    if odd:
+        log.warning("provider's event not understood", provider_id=provider_id, cdrs=len(odd))
+        events.add(connection, odd)
+        unknown_words.count(connection, {provider_id: len(odd)}, now)
 
 
 def disagreement(attempt: AnyRow, told: Iterable[Fact]) -> str | None:

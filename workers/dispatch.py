@@ -53,6 +53,9 @@ LINGER = 0.02
 GATHER = 0.06
 #: … and for a provider that has all the requests in flight that it may, and answers none.
 CROWDED_PATIENCE = 0.5
+#: Seconds, at most, that who hands over single calls lets the loop's thread go first. While it worked on, that thread
+#: would wait for the interpreter, and somebody for a password.
+GO_FIRST = 0.005
 #: Seconds between two counts of submits, for `/metrics`.
 METERED_EVERY = 5.0
 #: How long replies are tried to be written before the lease makes their attempts UNKNOWN.
@@ -108,8 +111,9 @@ class Dispatcher:
         adapters: AdapterCache,
         *,
         in_flight: int,
-        clock: Clock = utc_now,
+        clock: Clock | None = None,
     ) -> None:
+        """Without a `clock` the database's is read."""
         self._engine = engine
         self._limiter = limiter
         self._adapters = adapters
@@ -123,6 +127,8 @@ class Dispatcher:
         self._claiming = threading.Lock()
         self._held: dict[str, float] = {}
         self._strikes: dict[str, int] = {}
+        #: When replies to this process have last opened a provider's breaker.
+        self._opened: dict[str, float] = {}
         self._tally = Tally()
         self._submitted: Counter[meters.Key] = Counter()
         self._metered_at = 0.0
@@ -158,7 +164,7 @@ class Dispatcher:
                     claim = self._claim(pending[:free], single)
             finally:
                 self._give_back(free - len(claim.placements))
-            self._send_all(claim.placements)
+            self._send_all(claim.placements, go_first=single)
             placed += len(claim.placements)
             for refused in claim.refused:
                 at = time.monotonic() + refused.wait
@@ -250,7 +256,7 @@ class Dispatcher:
             # Before anything is read that could be out of date when a frozen process wakes, and after the wait for
             # the database's turn, which may be long.
             claimed_at = moment()
-            now = self._clock(connection)
+            now = None if self._clock is None else self._clock(connection)
             room = self._room_of
             return claim(
                 connection,
@@ -284,17 +290,21 @@ class Dispatcher:
         await asyncio.gather(*left, return_exceptions=True)
         await self._client.aclose()
 
-    def _send_all(self, placements: Sequence[Placement]) -> None:
-        if placements:
-            self._loop.call_soon_threadsafe(self._start, placements)
+    def _send_all(self, placements: Sequence[Placement], *, go_first: bool = False) -> None:
+        if not placements:
+            return
+        first_gone = threading.Event()
+        self._loop.call_soon_threadsafe(self._start, placements, first_gone)
+        if go_first:
+            first_gone.wait(GO_FIRST)
 
-    def _start(self, placements: Sequence[Placement]) -> None:
+    def _start(self, placements: Sequence[Placement], first_gone: threading.Event) -> None:
         for placement in placements:
-            task = self._loop.create_task(self._send(placement))
+            task = self._loop.create_task(self._send(placement, first_gone))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def _send(self, placement: Placement) -> None:
+    async def _send(self, placement: Placement, first_gone: threading.Event) -> None:
         result = self._why_not(placement)
         if result is None:
             denied: list[SubmitResult] = []
@@ -303,6 +313,7 @@ class Dispatcher:
                 reason = self._why_not(placement)
                 if reason is not None:
                     denied.append(reason)
+                self._loop.call_soon(first_gone.set)  # in the next turn: it is written by then
                 return reason is None
 
             trace = http.Trace(may_send=may_send)
@@ -324,10 +335,14 @@ class Dispatcher:
             return SubmitResult(
                 attempt_id, Outcome.NOT_SENT, retry_after=0.0, detail="given back: claimed too long ago"
             )
-        held = self._held.get(placement.provider_id, 0.0) - now
-        if held > 0:
+        if self._held.get(placement.provider_id, 0.0) > now:
             return SubmitResult(
-                attempt_id, Outcome.NOT_SENT, retry_after=held, detail="given back: provider held"
+                attempt_id, Outcome.NOT_SENT, retry_after=0.0, detail="given back: provider held"
+            )
+        # Whoever claims later sees it in the provider's row.
+        if self._opened.get(placement.provider_id, 0.0) > placement.claimed_at:
+            return SubmitResult(
+                attempt_id, Outcome.NOT_SENT, retry_after=0.0, detail="given back: provider left alone"
             )
         return None
 
@@ -399,13 +414,15 @@ class Dispatcher:
         with writing(self._engine) as connection:
             results = [result for _, result in group]
             probes = {result.attempt_id for placement, result in group if placement.is_probe}
-            write(connection, results, self._clock(connection), probes=probes, tally=self._tally)
+            now = (self._clock or utc_now)(connection)
+            opened = write(connection, results, now, probes=probes, tally=self._tally)
             submitted = self._submitted + Counter(
                 (meters.SUBMIT, placement.provider_id, result.outcome.value) for placement, result in group
             )
             if time.monotonic() >= self._metered_at:
                 meters.add(connection, submitted)
                 submitted = Counter()
+        self._opened.update(dict.fromkeys(opened, moment()))
         if not submitted:
             self._metered_at = time.monotonic() + METERED_EVERY
         self._submitted = submitted

@@ -33,9 +33,16 @@ class Doorbell:
 
     def place_singles(self, ids: Sequence[str]) -> None:
         """Have a worker of the fast lane place these released single calls."""
+        self._place_singles(ids, "otp")
+
+    def place_others(self, ids: Sequence[str]) -> None:
+        """Have a worker of campaigns place these released single calls, which are not urgent."""
+        self._place_singles(ids, "calls")
+
+    def _place_singles(self, ids: Sequence[str], queue: str) -> None:
         for start in range(0, len(ids), CALLS_PER_RING):
             some = list(ids[start : start + CALLS_PER_RING])
-            self._ring("place_calls", "otp", [some, True], shown=_shown(some))
+            self._ring("place_calls", queue, [some, True], shown=_shown(some))
 
     def consume_events(self) -> None:
         """Have a worker consume the events that are stored."""
@@ -58,6 +65,14 @@ class Doorbell:
     def run_import(self, import_id: str) -> None:
         """Have a worker go on with an import."""
         self._ring("run_import", "upkeep", [import_id])
+
+    def tidy_uploads(self) -> None:
+        """Have a worker remove what imports left in the uploads."""
+        self._ring("tidy_uploads", "upkeep", [])
+
+    def deliver_webhooks(self) -> None:
+        """Have a worker send what is due to accounts' apps."""
+        self._ring("deliver_webhooks", "upkeep", [])
 
     def _ring(self, name: str, queue: str, args: list[Any], shown: str | None = None) -> None:
         """`shown`: what Flower shows of the arguments."""

@@ -3,71 +3,56 @@ done."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
 from dialer import ids
 from dialer.calls import inbound, opt_out
-from dialer.calls.inbound import Told
-from dialer.calls.window import (
-    DEFAULT_WINDOW,
-    CallingWindow,
-    WindowError,
-    closing_in_all,
-    known_zone,
-    next_opening_in_all,
-)
+from dialer.calls.inbound import Given, Told
 from dialer.db import utc_now, writing
-from dialer.lifecycle import AttemptState, CallKind, CallState
+from dialer.lifecycle import AttemptState
 from dialer.logs import get_logger
 from dialer.models.inbound import InboundAction
-from dialer.numbers import NumberError, to_e164, zone_of, zones_of
-from dialer.providers.contract import Capability, Fact
+from dialer.numbers import NumberError, to_e164
+from dialer.providers.contract import Fact
 from dialer.providers.live import Asks, Question
 from dialer.settings import get_settings
-from dialer.speech import Speech
-from dialer.store import accounts, cdrs, providers, singles
+from dialer.store import accounts, cdrs, providers
 from dialer.store import inbound as store
 from dialer.store.tables import AnyRow, Rows
+from workers import call_back
+from workers.call_back import Wanted
 from workers.together import all_or_each
 
 log = get_logger(__name__)
 
-#: How long a call back is worth making, from the moment at which it may be made.
-CALL_BACK_LIFE = timedelta(hours=1)
 #: Calls settled in one transaction.
 GROUP = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one event says of a call that came in; `question` is what was asked with it."""
+    """What one event says of a call that came in; `given` is what was answered to a question."""
 
     provider_id: str
     session: str
     told: tuple[Told, ...]
-    question: Question | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _CallBack:
-    """Somebody who is to be called back by a rule, a row, when they are off the line."""
-
-    rule: AnyRow = field(repr=False)
-    caller: str = field(repr=False)
-    free_at: datetime
+    given: Given | None = None
 
 
 def heard_of(
-    provider_id: str, facts: Sequence[Fact], question: Question | None, received_at: datetime
+    provider_id: str,
+    facts: Sequence[Fact],
+    question: Question | None,
+    received_at: datetime,
+    given: Mapping[str, Any] | None,
 ) -> list[Heard]:
-    """What an event says of calls that came in; nothing where it speaks of our own."""
+    """What an event says of calls that came in; nothing where it speaks of our own. `given` is as it is stored."""
     found = [
         Heard(provider_id, fact.inbound.session, (Told.of(fact),))
         for fact in facts
@@ -75,7 +60,9 @@ def heard_of(
     ]
     if question is not None and question.asks is Asks.INBOUND and question.session:
         asked = Told(received_at, AttemptState.PLACED, question.caller, question.called, asked=True)
-        found.append(Heard(provider_id, question.session, (asked,), question))
+        found.append(
+            Heard(provider_id, question.session, (asked,), None if given is None else Given.from_json(given))
+        )
     return found
 
 
@@ -84,14 +71,30 @@ def note(connection: Connection, heard: Sequence[Heard], now: datetime) -> None:
     by_session: dict[tuple[str, str], list[Heard]] = {}
     for one in heard:
         by_session.setdefault((one.provider_id, one.session[:200]), []).append(one)
-    found = [
-        _note_call(connection, provider_id, session, of_call, now)
-        for (provider_id, session), of_call in sorted(by_session.items())
-    ]
-    # In one order, so that of two consumers one waits for the other, and never each for the other.
-    wanted = [one for one in found if one is not None]
-    for call_back in sorted(wanted, key=lambda each: (each.rule.account_id, each.caller)):
-        _call_back(connection, call_back, now)
+    wanted: list[Wanted] = []
+    told_of: set[str] = set()
+    for (provider_id, session), of_call in sorted(by_session.items()):
+        noted = _note_call(connection, provider_id, session, of_call, now)
+        if isinstance(noted, Wanted):
+            wanted.append(noted)
+        elif noted is not None:
+            told_of.add(noted)
+    call_back.make(connection, wanted, now)
+    call_back.time_again(connection, told_of, now)
+
+
+def learn(connection: Connection, provider_id: str, facts: Sequence[Fact], now: datetime) -> None:
+    """Write down what a provider's CDRs say of calls that came in, which it must have asked or told of before."""
+    by_session: dict[str, list[Fact]] = {}
+    for fact in facts:
+        if fact.inbound is not None:
+            by_session.setdefault(fact.inbound.session, []).append(fact)
+    heard = []
+    for call in store.lock_known(connection, provider_id, sorted(by_session)):
+        told = [*map(Told.from_json, call.told)]
+        if told:
+            heard.append(Heard(provider_id, call.session, inbound.learned(told, by_session[call.session])))
+    note(connection, heard, now)
 
 
 def settle(engine: Engine) -> int:
@@ -120,7 +123,8 @@ def _give_up(connection: Connection, call: AnyRow) -> None:
 
 def _note_call(
     connection: Connection, provider_id: str, session: str, heard: Sequence[Heard], now: datetime
-) -> _CallBack | None:
+) -> Wanted | str | None:
+    """Who is to be called back for it, or, when that is planned already, the call in which they are."""
     new = [told for one in heard for told in one.told]
     (call_id,) = ids.call_ids(1, now)
     call = store.lock_call(
@@ -131,6 +135,8 @@ def _note_call(
             "session": session,
             "account_id": None,
             "action": None,
+            "given": None,
+            "callback_id": None,
             "told": [],
             "recorded": False,
             "started_at": min(told.at for told in new),
@@ -141,17 +147,14 @@ def _note_call(
         "told": [one.to_json() for one in told],
         "started_at": min(one.at for one in told),
     }
-    called = next((one.called for one in told if one.called), "")
-    rule = store.rule_of(connection, provider_id, called) if called and _lacks(call, told) else None
-    if call.account_id is None:
-        values["account_id"] = rule.account_id if rule is not None else _owner(connection, provider_id)
-    asked_at = min((one.at for one in told if one.asked), default=None)
-    wanted = None
-    # What was answered counts: a rule that came later has answered nobody.
-    if call.action is None and asked_at is not None and rule is not None and rule.created_at <= asked_at:
-        values["action"] = rule.action
-        caller = next((one.caller for one in told if one.caller), "")
-        wanted = _besides(connection, rule, caller, asked_at, now)
+    given = _newly_given(connection, call, told, heard)
+    if given is not None:
+        values.update(action=given.action and given.action.value, given=given.to_json())
+    if given is not None and given.account_id:
+        values["account_id"] = given.account_id
+    elif call.account_id is None:
+        values["account_id"] = _account_of(connection, provider_id, told)
+    wanted = None if given is None else _besides(connection, call.id, given, told, now)
     known = _Call(call, values)
     known_summary = _summary(known, told)
     if known.account_id is not None and call.recorded:
@@ -160,7 +163,7 @@ def _note_call(
         cdrs.add(connection, [inbound.cdr(known, known_summary)])
         values["recorded"] = True
     store.update_call(connection, call.id, **values)
-    return wanted
+    return wanted or call.callback_id
 
 
 class _Call:
@@ -173,9 +176,35 @@ class _Call:
         return self._values[name] if name in self._values else getattr(self._row, name)
 
 
-def _lacks(call: AnyRow, told: Sequence[Told]) -> bool:
-    """Whether the rule is still to be looked for: whose call it is, or what became of it, is not known."""
-    return call.account_id is None or (call.action is None and any(one.asked for one in told))
+def _newly_given(
+    connection: Connection, call: AnyRow, told: Sequence[Told], heard: Sequence[Heard]
+) -> Given | None:
+    """What the caller was given, where that becomes known now."""
+    asked_at = min((one.at for one in told if one.asked), default=None)
+    if asked_at is None or call.given is not None or call.action is not None:
+        return None
+    answered = [one for one in heard if one.given is not None]
+    if answered:
+        return min(answered, key=lambda one: one.told[0].at).given
+    # Stored by a version that kept nothing of it: what was answered counts, and a rule that came later has answered
+    # nobody.
+    rule = _rule(connection, call.provider_id, told)
+    return Given.by(rule) if rule is not None and rule.created_at <= asked_at else Given()
+
+
+def _rule(connection: Connection, provider_id: str, told: Sequence[Told]) -> AnyRow | None:
+    """The rule of the number that was called, as it is now."""
+    called = next((one.called for one in told if one.called), "")
+    return store.rule_of(connection, provider_id, called) if called else None
+
+
+def _account_of(connection: Connection, provider_id: str, told: Sequence[Told]) -> str | None:
+    """Whose call it is: of who has a rule for the number, or of who alone may use the provider."""
+    rule = _rule(connection, provider_id, told)
+    if rule is not None:
+        return str(rule.account_id)
+    row = providers.with_ids(connection, [provider_id]).get(provider_id)
+    return None if row is None else row.account_id
 
 
 def _summary(call: Any, told: Sequence[Told]) -> inbound.Summary:
@@ -183,31 +212,25 @@ def _summary(call: Any, told: Sequence[Told]) -> inbound.Summary:
     return inbound.summary(told, action, is_asked=any(one.asked for one in told))
 
 
-def _owner(connection: Connection, provider_id: str) -> str | None:
-    """The account of a provider that only one may use."""
-    row = providers.with_ids(connection, [provider_id]).get(provider_id)
-    return None if row is None else row.account_id
-
-
 def _besides(
-    connection: Connection, rule: AnyRow, caller: str, asked_at: datetime, now: datetime
-) -> _CallBack | None:
-    """What a rule does beside answering, once for each call; whom it calls back is left to `_call_back`."""
-    if rule.action not in (InboundAction.OPT_OUT, InboundAction.CALL_BACK):
+    connection: Connection, inbound_call_id: str, given: Given, told: Sequence[Told], now: datetime
+) -> Wanted | None:
+    """What a rule does beside answering, once for each call; whom it calls back is left to `workers.call_back`."""
+    if given.action not in (InboundAction.OPT_OUT, InboundAction.CALL_BACK):
         return None
-    number = _number(connection, rule.account_id, caller)
+    number = _number(connection, given.account_id, next((one.caller for one in told if one.caller), ""))
     if number is None:
-        log.info("caller withheld", account_id=rule.account_id, action=rule.action)
+        log.info("caller withheld", account_id=given.account_id, action=given.action)
         return None
-    if rule.action == InboundAction.OPT_OUT:
-        opt_out.note(connection, [(rule.account_id, number)], now)
+    if given.action is InboundAction.OPT_OUT:
+        opt_out.note(connection, [(given.account_id, number)], now)
         return None
     try:
         number = to_e164(number, None)
     except NumberError as error:  # shown, but no telephone's
-        log.info("caller cannot be called back", account_id=rule.account_id, error=error.reason)
+        log.info("caller cannot be called back", account_id=given.account_id, error=error.reason)
         return None
-    return _CallBack(rule, number, inbound.off_the_line(rule, asked_at))
+    return Wanted(inbound_call_id, given, number, inbound.line_is_free_at(told, given, now))
 
 
 def _number(connection: Connection, account_id: str, caller: str) -> str | None:
@@ -216,68 +239,3 @@ def _number(connection: Connection, account_id: str, caller: str) -> str | None:
         return caller
     account = accounts.with_ids(connection, [account_id])[account_id]
     return inbound.number_within(caller, account.default_region or get_settings().default_region)
-
-
-def _call_back(connection: Connection, wanted: _CallBack, now: datetime) -> None:
-    """A call to the caller, connected with the rule's first number: when they are off the line, within the account's
-    calling window, and not while another one is under way. DND lists are looked at when it is dialled, as for every
-    call."""
-    rule, caller = wanted.rule, wanted.caller
-    # A telephone that is forwarded to us shows our own number, and would be called back for ever.
-    if caller in (rule.e164, *rule.numbers) or store.has_rule(connection, caller):
-        log.info("not called back, the caller is one of our numbers", account_id=rule.account_id)
-        return
-    account = accounts.with_ids(connection, [rule.account_id])[rule.account_id]
-    window = DEFAULT_WINDOW if account.calling_window is None else CallingWindow.parse(account.calling_window)
-    try:
-        zones = _zones(zones_of(caller) or (account.time_zone,))
-        due_at = next_opening_in_all(window, zones, max(now, wanted.free_at))
-    except WindowError as error:
-        log.warning("caller cannot be called back", account_id=rule.account_id, error=str(error))
-        return
-    # What has not been dialled when the window closes is not dialled at all.
-    closes_at = closing_in_all(window, zones, due_at)
-    expires_at = min(due_at + CALL_BACK_LIFE, closes_at or due_at + CALL_BACK_LIFE)
-    (call_id,) = ids.call_ids(1, now)
-    singles.add_callback(
-        connection,
-        {
-            "id": call_id,
-            "account_id": rule.account_id,
-            "kind": CallKind.CALLBACK.value,
-            "e164": caller,
-            "time_zone": zone_of(caller) or account.time_zone,
-            "state": CallState.WAITING.value,
-            "due_at": due_at,
-            "released_at": None,
-            "rung_at": None,
-            "expires_at": expires_at,
-            "provider_id": None,
-            "dials": 0,
-            "unsent": 0,
-            "repeats": {},
-            "reason": "called in",
-            "created_at": now,
-        },
-        {
-            "call_id": call_id,
-            "capability": Capability.CLICK_TO_CALL.value,
-            "caller_id": rule.e164,
-            "text": None,
-            "code": None,
-            "connect_to": rule.numbers[0],
-            "record": rule.record,
-            **asdict(Speech(language_code=rule.language_code, voice=rule.voice)),
-        },
-    )
-
-
-def _zones(names: Sequence[str]) -> list[ZoneInfo]:
-    """Raises `WindowError` for one that is not known."""
-    zones = []
-    for name in names:
-        zone = known_zone(name)
-        if zone is None:
-            raise WindowError(f"the time zone {name} is not known here")
-        zones.append(zone)
-    return zones

@@ -14,11 +14,12 @@ from functools import partial
 
 from sqlalchemy import Connection, Engine
 
+from dialer.calls.opt_out import Pressed, note_pressed
 from dialer.db import AWAY, reading, utc_now, writing
 from dialer.http import Client
-from dialer.lifecycle import Disposition
+from dialer.lifecycle import AttemptState
 from dialer.logs import get_logger
-from dialer.models.event import EventState
+from dialer.models.event import LOOK_UP
 from dialer.pace.breaker import left_alone_until
 from dialer.pace.limiter import Limiter, Pace, Stage
 from dialer.providers.base import Adapter, look_up
@@ -27,9 +28,10 @@ from dialer.secrets import SecretError
 from dialer.store import attempts, events, providers, unknown_words
 from dialer.store.tables import AnyRow
 from workers.claim import AdapterCache
+from workers.kept import asked_event
 from workers.outside import AT_ONCE, Outside
 from workers.reconcile import end_unknown
-from workers.results import UNKNOWN_WORD, apply, keep_references
+from workers.results import apply, keep_references
 
 log = get_logger(__name__)
 
@@ -39,8 +41,6 @@ TIMEOUT = 10.0
 STINT = 25.0
 #: Look-ups per minute at a provider: half of its pace of calls, between these.
 FEWEST, MOST = 12, 300
-#: The method of an event that is the reply to a look-up.
-LOOK_UP = "LOOK-UP"
 #: Seconds that a provider is left alone after a 429 that does not say for how long.
 REST = 30.0
 
@@ -201,7 +201,8 @@ def _write_some(
         now = clock(connection)
         locked = attempts.lock(connection, sorted(answers))
         told = _recognized(connection, one, locked, {key: facts for key, facts in answers.items() if facts})
-        _keep_raw(connection, one, told, now)
+        _keep_raw(connection, one, locked, told, now)
+        note_pressed(connection, [Pressed(locked[key], facts) for key, facts in sorted(told.items())], now)
         if keep_references(connection, locked, told):
             locked = attempts.lock(connection, sorted(answers))
         apply(connection, [locked[key] for key in sorted(told)], told, now)
@@ -245,31 +246,39 @@ def _recognized(
 
 
 def _keep_raw(
-    connection: Connection, one: _Asking, told: Mapping[str, Sequence[Fact]], now: datetime
+    connection: Connection,
+    one: _Asking,
+    locked: Mapping[str, AnyRow],
+    told: Mapping[str, Sequence[Fact]],
+    now: datetime,
 ) -> None:
-    """Keep and count the replies that say of an end what is in no table, for people to read."""
-    rows = []
+    """Keep the replies that tell something new of the attempt that was asked about, for people to read; those that say
+    of an end what is in no table are counted, too."""
+    rows, odd = [], 0
     for attempt_id, facts in told.items():
-        if all(fact.disposition is not Disposition.UNKNOWN for fact in facts):
+        attempt, reply = locked[attempt_id], one.replies.get(attempt_id)
+        is_odd = any(fact.is_unheard_of for fact in facts)
+        # Without a reference all calls of that time were asked about.
+        is_of_it_alone = reply is not None and attempt.provider_reference is not None
+        if not is_odd and not (is_of_it_alone and _is_news(attempt, facts)):
             continue
-        log.warning("provider's event not understood", attempt_id=attempt_id)
-        reply = one.replies[attempt_id]
-        kind = reply.headers.get("content-type", "")
-        raw = RawEvent(LOOK_UP, attempt_id, "", kind, reply.body, None, now)
-        rows.append(
-            {
-                "provider_id": one.provider.id,
-                "dedupe_key": one.adapter.dedupe_key(raw),
-                "state": EventState.CONSUMED.value,
-                "method": raw.method,
-                "path": "",
-                "query": "",
-                "content_type": kind,
-                "body": raw.body,
-                "attempt_id": attempt_id,
-                "received_at": now,
-                "error": UNKNOWN_WORD,
-            }
-        )
+        if reply is None:  # it was told in pages: the CDR alone
+            kind, body = "application/json", next((fact.raw for fact in facts if fact.raw), b"")
+        else:
+            kind, body = reply.headers.get("content-type", ""), reply.body
+        if is_odd:
+            odd += 1
+            log.warning("provider's event not understood", attempt_id=attempt_id)
+        kept = one.adapter.kept(RawEvent(LOOK_UP, "", "", kind, body, None, now))
+        rows.append(asked_event(one.provider.id, LOOK_UP, attempt_id, kind, kept.body, now, is_odd=is_odd))
     events.add(connection, rows)
-    unknown_words.count(connection, {one.provider.id: len(rows)} if rows else {}, now)
+    unknown_words.count(connection, {one.provider.id: odd} if odd else {}, now)
+
+
+def _is_news(attempt: AnyRow, facts: Sequence[Fact]) -> bool:
+    """Whether they tell of an end, a cost or a recording that is not known yet."""
+    return attempt.state != AttemptState.ENDED or any(
+        (fact.cost is not None and attempt.cost is None)
+        or (fact.recording_name and not attempt.recording_name)
+        for fact in facts
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from collections.abc import Mapping
@@ -15,8 +14,9 @@ from sqlalchemy import Engine
 
 from dialer import logs
 from dialer.db import make_engine
+from dialer.memory import keep_for_good
 from dialer.pace.limiter import Limiter
-from dialer.priority import step_back
+from dialer.priority import hand_over_soon, step_back
 from dialer.secrets import SecretBox
 from dialer.settings import get_settings
 from dialer.tether import tether
@@ -25,6 +25,7 @@ from workers.app import TIME_LIMIT, app
 from workers.claim import AdapterCache
 from workers.dispatch import Dispatcher
 from workers.outside import Outside
+from workers.webhooks import Deliverer
 
 #: Seconds that a process waits at its end for the answers it is owed; longer than a request may take.
 DRAIN = 15.0
@@ -75,6 +76,18 @@ def dispatcher() -> Dispatcher:
     return Dispatcher(engine(), limiter(), adapters(), in_flight=get_settings().worker_in_flight)
 
 
+@cache
+def deliverer() -> Deliverer:
+    """What sends messages to accounts' apps from this process."""
+    settings = get_settings()
+    return Deliverer(
+        engine(),
+        SecretBox(settings.secret_keys()),
+        allow_private=settings.webhook_allow_private,
+        needs_https=settings.is_production,
+    )
+
+
 def make_redis(url: str) -> Redis:
     """A client that fails soon, for it is asked inside transactions, and repeats nothing by itself."""
     return Redis.from_url(
@@ -89,7 +102,9 @@ def _set_up_logging(**_: Any) -> None:
 
 @signals.celeryd_after_setup.connect
 def _know_ones_place(**_: Any) -> None:
-    if "otp" not in app.amqp.queues.consume_from:
+    if "otp" in app.amqp.queues.consume_from:
+        hand_over_soon()
+    else:
         step_back()
 
 
@@ -98,8 +113,7 @@ def _before_fork(**_: Any) -> None:
     global _worker  # noqa: PLW0603 - told to the pool process by the fork
     _worker = os.getpid()
     # The pool processes share what the worker has loaded, until somebody writes to it, as a collection does.
-    gc.collect()
-    gc.freeze()
+    keep_for_good()
 
 
 @signals.worker_process_init.connect
@@ -139,6 +153,10 @@ def _stop(**_: Any) -> None:
     if outside.cache_info().currsize:
         outside().close()
         outside.cache_clear()  # Celery may tell twice
+    if deliverer.cache_info().currsize:
+        deliverer().drain(DRAIN)  # what is left is sent again by another
+        deliverer().close()
+        deliverer.cache_clear()  # Celery may tell twice
     if dispatcher.cache_info().currsize:
         if not dispatcher().drain(DRAIN):
             log.warning("stopped with answers outstanding; their attempts become UNKNOWN")

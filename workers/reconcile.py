@@ -12,10 +12,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from dialer.calls.ledger import Ledger
+from dialer.calls import provider_repeats
+from dialer.calls.ledger import Ledger, standing_of
 from dialer.calls.lookups import next_due
+from dialer.calls.repeats import ANSWERED
 from dialer.db import utc_now, writing
-from dialer.lifecycle import AttemptState
+from dialer.lifecycle import ATTEMPT_FINAL, AttemptState
 from dialer.pace.breaker import left_alone_until
 from dialer.providers.contract import ProviderError
 from dialer.providers.kinds import adapter_class
@@ -27,6 +29,9 @@ from workers.together import all_or_each
 GROUP = 500
 #: When an attempt that cannot be moved is tried again: not each second, or it would take the place of others.
 LATER = timedelta(hours=1)
+
+#: How long an attempt's cost is asked for, and how often at most.
+COST_ASKED_FOR, COST_EVERY = timedelta(days=1), timedelta(minutes=5)
 
 Clock = Callable[[Connection], datetime]
 Settle = Callable[[Connection, Rows, datetime], None]
@@ -77,12 +82,39 @@ def settle(
     return len(due)
 
 
+def ask_costs(
+    engine: Engine, clock: Clock = utc_now, *, look_up: Callable[[Sequence[str]], object] = lambda _: None
+) -> int:
+    """Attempts that are over, and whose cost their provider tells only when it is asked, are handed to `look_up`, by
+    their ids; for a day, and less often as time goes by. How many were due."""
+    again: list[dict[str, Any]] = []
+    to_ask: list[str] = []
+    with writing(engine) as connection:
+        now = clock(connection)
+        due = attempts.lock_cost_due(connection, now, GROUP)
+        for attempt in due:
+            age = now - attempt.submitted_at
+            is_final = AttemptState(attempt.state) in ATTEMPT_FINAL
+            # Of a call in which nobody talked no cost is told.
+            never = attempt.cost is not None or (is_final and standing_of(attempt).outcome not in ANSWERED)
+            if never or age >= COST_ASKED_FOR:
+                again.append({"_id": attempt.id, "cost_due_at": None})
+                continue
+            again.append({"_id": attempt.id, "cost_due_at": now + max(age / 2, COST_EVERY)})
+            if is_final and left_alone_until(attempt, now) is None:
+                to_ask.append(attempt.id)
+        attempts.update(connection, again)
+    if to_ask:
+        look_up(to_ask)
+    return len(due)
+
+
 def _due_again(attempt: AnyRow, now: datetime, reconcile_after: timedelta | None) -> datetime | None:
     try:
         how_long = adapter_class(attempt.kind).patience(reconcile_after)
     except ProviderError:  # a kind of another version
         return None
-    return next_due(attempt.submitted_at, attempt.settle_at, now, how_long)
+    return next_due(provider_repeats.over_at(attempt), attempt.settle_at, now, how_long)
 
 
 def _settle_all(connection: Connection, due: Rows, now: datetime, how: Settle, *, put_off: str) -> None:

@@ -29,8 +29,10 @@ from dialer.campaigns.release import visit
 from dialer.db import utc_now
 from dialer.lifecycle import AttemptState, CallKind, CallState, CampaignState
 from dialer.logs import get_logger
+from dialer.memory import give_back, keep_for_good
 from dialer.models.event import EventState
-from dialer.pace.limiter import Limiter
+from dialer.pace.limiter import Grant, Limiter, Pace
+from dialer.pace.limiter import Stage as PaceStage
 from dialer.providers.base import submit
 from dialer.providers.contract import SubmitResult
 from dialer.providers.kinds import make_adapter
@@ -49,6 +51,8 @@ EVENTS, CALLS, SINGLES = 500, 200, 20
 CALLER = "12025550100"
 CALLEES = [f"+1{area}55501{last:02}" for area in (202, 212, 213, 214, 215) for last in range(100)]
 ROUND_THE_CLOCK = {"start": "00:00", "end": "24:00"}
+#: Seconds for a request to ourselves.
+PATIENCE = 10.0
 
 Part = Callable[["Stage"], object]
 
@@ -64,6 +68,25 @@ class Stage:
     account_id: str
     provider_id: str
     campaign: AnyRow
+
+
+class _Unlimited(Limiter):
+    """Grants everything: no provider of a rehearsal has a pace."""
+
+    def __init__(self) -> None:
+        pass
+
+    def _ask(
+        self,
+        stage: PaceStage,
+        provider_id: str,
+        paces: Sequence[Pace],
+        calls: int,
+        *,
+        take: bool,
+        ahead: bool,
+    ) -> Grant:
+        return Grant(calls=calls, wait=0.0, blocker=None)
 
 
 def rehearse(engine: Engine, limiter: Limiter, *parts: Part) -> None:
@@ -86,11 +109,27 @@ def rehearse(engine: Engine, limiter: Limiter, *parts: Part) -> None:
         except Exception:
             # A rehearsal must not keep anybody from the work.
             log.exception("rehearsal failed", part=part.__name__)
+    give_back()
+
+
+def rehearse_for_forks(engine: Engine) -> None:
+    """Play what processes do that will be forked from this one, so that they share what it leaves behind. Nothing is
+    asked of Redis, which need not run yet, and nothing is sent: uvloop keeps files open that a fork would close. Never
+    raises."""
+    rehearse(engine, _Unlimited(), release, take, hear, consume)
 
 
 def aside(rehearsal: Callable[[], None]) -> None:
-    """Have it in a thread of its own, so that no work waits for a server that does not answer."""
-    threading.Thread(target=rehearsal, name="rehearsal", daemon=True).start()
+    """Have it in a thread of its own, so that no work waits for a server that does not answer. The process has what it
+    will need then, for good."""
+
+    def play() -> None:
+        try:
+            rehearsal()
+        finally:
+            keep_for_good()
+
+    threading.Thread(target=play, name="rehearsal", daemon=True).start()
 
 
 def release(stage: Stage) -> None:
@@ -100,12 +139,12 @@ def release(stage: Stage) -> None:
 
 def place(stage: Stage) -> None:
     """What a worker does with the calls of campaigns, but for the request."""
-    _place(stage, _add_calls(stage, CallState.RELEASED))
+    _place(stage, add_calls(stage, CallState.RELEASED))
 
 
 def place_single(stage: Stage) -> None:
     """What a worker does with a single call, but for the request."""
-    call_ids = _add_calls(
+    call_ids = add_calls(
         stage, CallState.RELEASED, SINGLES, kind=CallKind.OTP.value, campaign_id=None, list_id=None
     )
     messages = [{"call_id": one, "caller_id": CALLER, "text": "Your code is 1987."} for one in call_ids]
@@ -130,7 +169,7 @@ async def _submit_to_ourselves(placements: Sequence[Placement]) -> list[SubmitRe
         port = server.sockets[0].getsockname()[1]
         config = replace(placements[0].adapter.config, base_url=f"http://127.0.0.1:{port}")
         adapter = make_adapter(config)
-        sent = [submit(client, adapter, one.submission, timeout=10.0) for one in placements]
+        sent = [submit(client, adapter, one.submission, timeout=PATIENCE) for one in placements]
         return await asyncio.gather(*sent)
 
 
@@ -143,6 +182,11 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
+def take(stage: Stage) -> None:
+    """What `place` begins with."""
+    claim(stage.connection, stage.limiter, stage.adapters, add_calls(stage, CallState.RELEASED), stage.now)
+
+
 def hear(stage: Stage) -> None:
     """What the API does with a callback."""
     _add_events(stage, [str(number) for number in range(EVENTS)])
@@ -150,7 +194,7 @@ def hear(stage: Stage) -> None:
 
 def consume(stage: Stage) -> None:
     """What a consumer of events does."""
-    told = _add_events(stage, _add_attempts(stage, _add_calls(stage, CallState.IN_PROGRESS, EVENTS, dials=1)))
+    told = _add_events(stage, add_attempts(stage, add_calls(stage, CallState.IN_PROGRESS, EVENTS, dials=1)))
     results.consume_claimed(stage.connection, told, stage.now)
 
 
@@ -225,7 +269,8 @@ def _set(connection: Connection, limiter: Limiter) -> Stage:
     return Stage(connection, limiter, adapters, now, account_id, provider_id, row)
 
 
-def _add_calls(stage: Stage, state: CallState, many: int = CALLS, **values: Any) -> list[str]:
+def add_calls(stage: Stage, state: CallState, many: int = CALLS, **values: Any) -> list[str]:
+    """Calls of the stage's campaign; their ids."""
     call = {
         "account_id": stage.account_id,
         "kind": CallKind.CAMPAIGN.value,
@@ -250,7 +295,8 @@ def _add_calls(stage: Stage, state: CallState, many: int = CALLS, **values: Any)
     return [str(row["id"]) for row in rows]
 
 
-def _add_attempts(stage: Stage, call_ids: Sequence[str]) -> list[str]:
+def add_attempts(stage: Stage, call_ids: Sequence[str]) -> list[str]:
+    """A placed attempt of each of these calls; their ids."""
     attempt = {
         "number": 1,
         "account_id": stage.account_id,

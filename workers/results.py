@@ -5,32 +5,34 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from dialer.calls import flow_form, opt_out
+from dialer.calls import opt_out, provider_repeats
 from dialer.calls.ledger import Ledger, standing_of
 from dialer.calls.progress import advance
 from dialer.db import AWAY, utc_now, writing
-from dialer.lifecycle import Disposition
 from dialer.logs import get_logger
 from dialer.models.event import EventState
-from dialer.providers.contract import EventError, Fact, RawEvent
+from dialer.providers.contract import EventError, Fact, RawEvent, TextMessage
 from dialer.providers.kinds import adapter_class
 from dialer.providers.live import Question
 from dialer.store import attempts, calls, campaigns, events, unknown_words
 from dialer.store.tables import AnyRow, Rows
-from workers import inbound
+from workers import inbound, text_messages
+from workers.kept import UNKNOWN_WORD
+from workers.text_messages import Written
 
 log = get_logger(__name__)
 
 #: Events consumed in one transaction.
 GROUP = 500
-#: What is noted of an event whose word about an end is in no table of its adapter.
-UNKNOWN_WORD = "the provider's word is in no table"
+#: … looked at of an attempt whose repeats its provider makes, to count its dials.
+MOST_EVENTS = 1000
 #: A consumer whose group held fewer events than this leaves.
 FEW = 200
 
@@ -44,9 +46,15 @@ class _Told:
     provider_id: str
     mark: dict[str, Any]
     received_at: datetime
+    #: What somebody who called in was given, as it is stored.
+    given: Mapping[str, Any] | None = None
     facts: Sequence[Fact] = ()
     #: What its provider asked with it, where that waits for an answer.
     question: Question | None = None
+    #: What somebody has written back.
+    message: TextMessage | None = None
+    #: What its provider calls the line by.
+    handles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def attempt_id(self) -> str:
@@ -126,13 +134,25 @@ def consume_claimed(connection: Connection, claimed: Rows, now: datetime) -> Non
     heard = [
         call
         for one in told
-        for call in inbound.heard_of(one.provider_id, one.facts, one.question, one.received_at)
+        for call in inbound.heard_of(one.provider_id, one.facts, one.question, one.received_at, one.given)
     ]
     if heard:
         inbound.note(connection, heard, now)
-    _note_opt_outs(connection, told, locked, now)
+    opt_out.note_pressed(
+        connection,
+        [
+            opt_out.Pressed(attempt, one.facts, one.question)
+            for one in told
+            if (attempt := locked.get(one.attempt_id)) is not None and attempt.provider_id == one.provider_id
+        ],
+        now,
+    )
+    text_messages.note(
+        connection, [Written(one.provider_id, one.message) for one in told if one.message is not None], now
+    )
     if keep_references(connection, locked, facts):
         locked = attempts.lock(connection, sorted(facts))
+    _keep_handles(connection, locked, told)
     apply(connection, [locked[attempt_id] for attempt_id in sorted(facts)], facts, now)
     events.mark(connection, [one.mark for one in told], now)
     _count_unknown_words(connection, told, now)
@@ -142,6 +162,21 @@ def consume_claimed(connection: Connection, claimed: Rows, now: datetime) -> Non
         events.keep_references(
             connection, [{"_id": one.mark["_id"], "reference": one.reference} for one in early]
         )
+
+
+def _keep_handles(connection: Connection, locked: Mapping[str, AnyRow], told: Sequence[_Told]) -> None:
+    """Note what lines are called by: whoever wants to hang up, record or transfer a call needs it."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in told:
+        attempt = locked.get(one.attempt_id)
+        if one.handles and attempt is not None and attempt.provider_id == one.provider_id:
+            found.setdefault(attempt.id, dict(attempt.handles or {})).update(one.handles)
+    learned = [
+        {"_id": attempt_id, "handles": handles}
+        for attempt_id, handles in sorted(found.items())
+        if handles != locked[attempt_id].handles
+    ]
+    attempts.update(connection, learned)
 
 
 def _count_unknown_words(connection: Connection, told: Sequence[_Told], now: datetime) -> None:
@@ -177,18 +212,21 @@ def _read(claimed: Rows) -> list[_Told]:
     """The events in our words."""
     told = []
     for row in claimed:
-        one = _Told(row.provider_id, _mark(row.id, EventState.CONSUMED), row.received_at)
+        one = _Told(row.provider_id, _mark(row.id, EventState.CONSUMED), row.received_at, row.given)
         try:
             adapter = adapter_class(row.kind)
             one.facts = adapter.read_event(_raw(row))
+            one.mark.update(error=adapter.read_alarm(_raw(row)))
+            one.message = None if one.facts else adapter.read_text_message(_raw(row))
             one.question = adapter.read_question(_raw(row)) if adapter.asks else None
+            one.handles = adapter.read_handles(_raw(row)) if adapter.asks else {}
         except EventError as error:
             one.mark.update(state=EventState.UNREADABLE.value, error=str(error))
         except Exception as error:
             # One odd event must not hold up all the others; it is kept raw.
             log.exception("event cannot be read", event_id=row.id)
             one.mark.update(state=EventState.UNREADABLE.value, error=type(error).__name__)
-        if any(fact.disposition is Disposition.UNKNOWN for fact in one.facts):
+        if any(fact.is_unheard_of for fact in one.facts):
             one.mark.update(error=UNKNOWN_WORD)
         told.append(one)
     return told
@@ -204,33 +242,27 @@ def apply(connection: Connection, locked: Rows, facts: dict[str, list[Fact]], no
     their_campaigns = campaigns.with_ids(
         connection, sorted({row.campaign_id for row in locked if row.campaign_id})
     )
+    before = _told_before(connection, [row for row in locked if row.provider_repeats is not None], facts)
     ledger = Ledger(now)
     for attempt in locked:
-        _advance(ledger, attempt, their_calls, their_campaigns, facts[attempt.id])
+        told, known = facts[attempt.id], before.get(attempt.id, ())
+        _advance(ledger, attempt, their_calls, their_campaigns, told, known)
     ledger.write(connection)
 
 
-def _note_opt_outs(
-    connection: Connection, told: Sequence[_Told], locked: dict[str, AnyRow], now: datetime
-) -> None:
-    """Whoever has pressed the key for it is not to be dialled again."""
-    pressed: list[tuple[AnyRow, _Told]] = []
-    for one in told:
-        keys = one.question.keys if one.question is not None else "".join(fact.dtmf for fact in one.facts)
-        attempt = locked.get(one.attempt_id)
-        if keys and attempt is not None and attempt.campaign_id and attempt.provider_id == one.provider_id:
-            pressed.append((attempt, one))
-    if not pressed:
-        return
-    theirs = campaigns.with_ids(connection, sorted({attempt.campaign_id for attempt, _ in pressed}))
-    flows = {row.id: flow_form.stored(row.id, row.flow) for row in theirs.values() if row.flow is not None}
-    leaving = [
-        (attempt.account_id, attempt.e164)
-        for attempt, one in pressed
-        if attempt.campaign_id in flows
-        and opt_out.is_wanted(flows[attempt.campaign_id], one.facts, one.question)
-    ]
-    opt_out.note(connection, leaving, now)
+def _told_before(
+    connection: Connection, repeated: Rows, facts: dict[str, list[Fact]]
+) -> dict[str, list[Fact]]:
+    """What the providers have told before of attempts whose repeats they make, where they tell now of an end."""
+    ended = [row.id for row in repeated if any(map(provider_repeats.is_end, facts[row.id]))]
+    before: dict[str, list[Fact]] = {}
+    rows = events.of_attempts(connection, ended, MOST_EVENTS * len(ended)) if ended else []
+    for row in rows:
+        with suppress(EventError):  # of this one nothing was understood before, either
+            before.setdefault(row.attempt_id, []).extend(
+                adapter_class(row.provider_kind).read_event(_raw(row))
+            )
+    return before
 
 
 def keep_references(
@@ -253,13 +285,14 @@ def _advance(
     their_calls: dict[str, AnyRow],
     their_campaigns: dict[str, AnyRow],
     told: Sequence[Fact],
+    before: Sequence[Fact],
 ) -> None:
-    standing = advance(standing_of(attempt), told)
+    standing = advance(standing_of(attempt), provider_repeats.heard(attempt, told, before))
     if standing.contradicted:
         log.warning("provider spoke of an attempt held as never placed", attempt_id=attempt.id)
-    ledger.advance(
-        attempt, their_calls[attempt.call_id], their_campaigns.get(attempt.campaign_id or ""), standing
-    )
+    campaign = their_campaigns.get(attempt.campaign_id or "")
+    settle_at = provider_repeats.due_at(attempt, told)
+    ledger.advance(attempt, their_calls[attempt.call_id], campaign, standing, settle_at)
 
 
 def _raw(row: AnyRow) -> RawEvent:

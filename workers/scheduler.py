@@ -4,7 +4,8 @@ Each round visits every campaign that needs attention and rings for what it rele
 second, single calls that have waited go first. Once a second it also rings
 again for released calls that nobody took and events that nobody consumed, gives up attempts whose worker died, has
 providers asked about those whose final event never came, or settles them, has CDRs read, goes on with imports whose
-worker died, and has black lists at providers kept in step.
+worker died, has black lists at providers kept in step, brings on verifications whose codes did not arrive, and has
+accounts' apps told of what happened.
 """
 
 from __future__ import annotations
@@ -12,27 +13,34 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from dialer import imports, logs
+from dialer import imports, logs, retention
 from dialer.calls import single
 from dialer.campaigns.release import VisitError, visit_next
 from dialer.db import AWAY, looking, make_engine, reading, utc_now, writing
+from dialer.memory import keep_for_good
 from dialer.pace.limiter import Limiter
 from dialer.priority import step_back
 from dialer.settings import Settings, get_settings
 from dialer.store import calls, campaigns, due, events, meters
+from dialer.store import webhooks as outbox
+from dialer.verifications import bring as verifications
+from dialer.verifications import conversion
+from dialer.verifications.codes import Codes, codes_of
 from workers import cdrs, inbound, mirror, rehearsal
 from workers.app import make_app
 from workers.doorbell import Doorbell
+from workers.housekeeping import Job, jobs
 from workers.process import make_redis
-from workers.reconcile import reap, settle
+from workers.reconcile import ask_costs, reap, settle
 
 log = logs.get_logger(__name__)
 
@@ -46,8 +54,12 @@ UPKEEP_EVERY = 1.0
 CDRS_EVERY = 5.0
 #: Seconds between two counts of CDRs, for `/metrics`.
 METERED_EVERY = 30.0
+#: Seconds between two measurements of how many verifications are confirmed.
+MEASURED_EVERY = 30.0
 #: Seconds between two looks for black lists at providers that are to be kept in step.
 MIRRORS_EVERY = 5.0
+#: Seconds between two looks for what imports left in the uploads.
+UPLOADS_EVERY = 3600.0
 #: A doorbell that nobody answered for so long is rung again.
 RING_AGAIN = timedelta(seconds=3)
 #: … and for events.
@@ -72,10 +84,16 @@ class Scheduler:
     interval: float
     stopping: threading.Event = field(default_factory=threading.Event)
     reconcile_after: timedelta | None = None
+    #: What opens the codes of verifications; without it none is brought on.
+    codes: Codes | None = None
+    #: What is done beside all else, because it is kept no longer.
+    jobs: Sequence[Job] = field(default_factory=jobs)
     _singles_at: float = 0.0
     _cdrs_at: float = 0.0
     _metered_at: float = 0.0
     _mirrors_at: float = 0.0
+    _measured_at: float = 0.0
+    _uploads_at: float = 0.0
 
     def run(self) -> None:
         """Go round until `stopping` is set. Servers that are away are waited for."""
@@ -131,9 +149,10 @@ class Scheduler:
         self._each("release single calls", self._release_and_ring)
 
     def _release_and_ring(self) -> None:
-        released = single.release_due(self.engine, self.limiter)
-        if released:
-            self.doorbell.place_singles(released)
+        for urgent, ring in ((True, self.doorbell.place_singles), (False, self.doorbell.place_others)):
+            released = single.release_due(self.engine, self.limiter, urgent=urgent)
+            if released:
+                ring(released)
 
     def upkeep(self) -> None:
         """Everything that is due because something was lost."""
@@ -143,12 +162,32 @@ class Scheduler:
         self._each("ring again for imports", self._ring_for_imports)
         self._each("give up attempts", lambda: reap(self.engine))
         self._each("look up or settle attempts", self._settle)
+        self._each("look up costs", lambda: ask_costs(self.engine, look_up=self.doorbell.look_up))
         self._each("read CDRs", self._ring_for_cdrs)
         self._each("settle calls that came in", lambda: inbound.settle(self.engine))
         if time.monotonic() >= self._metered_at:
             self._metered_at = time.monotonic() + METERED_EVERY
             self._each("count CDRs", self._fold_cdrs)
         self._each("keep black lists in step", self._ring_for_mirrors)
+        self._each("tell apps", self._ring_for_webhooks)
+        self._each("tidy up uploads", self._ring_for_uploads)
+        for job in self.jobs:
+            self._each(job.what, partial(job.run, self.engine))
+        if self.codes is not None:
+            self._bring_on(self.codes)
+
+    def _bring_on(self, codes: Codes) -> None:
+        """Verifications whose codes did not arrive, or whose time has run out."""
+
+        def bring_on_and_ring() -> None:
+            released = verifications.bring_on(self.engine, codes)
+            if released:
+                self.doorbell.place_singles(released)
+
+        self._each("bring verifications on", bring_on_and_ring)
+        if time.monotonic() >= self._measured_at:
+            self._measured_at = time.monotonic() + MEASURED_EVERY
+            self._each("measure verifications", lambda: conversion.measure(self.engine))
 
     def _each(self, what: str, do: Callable[[], object]) -> None:
         try:
@@ -165,14 +204,17 @@ class Scheduler:
             untaken = calls.untaken(connection, now - RING_AGAIN, RUNG_AT_ONCE)
             if untaken:
                 calls.mark_rung(connection, [row.id for row in untaken], now)
-        by_campaign: dict[str | None, list[str]] = {}
+        by_campaign: dict[tuple[str | None, bool], list[str]] = {}
         for row in untaken:
-            by_campaign.setdefault(row.campaign_id, []).append(row.id)
-        for campaign_id, ids in by_campaign.items():
-            if campaign_id is None:
+            key = row.campaign_id, row.campaign_id is None and single.is_urgent(row.kind)
+            by_campaign.setdefault(key, []).append(row.id)
+        for (campaign_id, is_urgent), ids in by_campaign.items():
+            if campaign_id is not None:
+                self.doorbell.place_calls(ids)
+            elif is_urgent:
                 self.doorbell.place_singles(ids)
             else:
-                self.doorbell.place_calls(ids)
+                self.doorbell.place_others(ids)
 
     def _revive_events(self) -> None:
         with writing(self.engine) as connection:
@@ -215,6 +257,18 @@ class Scheduler:
         for provider_id in mirror.claim_due(self.engine):
             self.doorbell.mirror_dnd(provider_id)
 
+    def _ring_for_uploads(self) -> None:
+        """Have what imports left in the uploads removed, when it is time: whoever runs imports can."""
+        if time.monotonic() >= self._uploads_at:
+            self._uploads_at = time.monotonic() + UPLOADS_EVERY
+            self.doorbell.tidy_uploads()
+
+    def _ring_for_webhooks(self) -> None:
+        with looking(self.engine) as connection:
+            is_due = outbox.is_any_due(connection, utc_now(connection))
+        if is_due:
+            self.doorbell.deliver_webhooks()
+
     def _postpone(self, campaign_id: str) -> None:
         with writing(self.engine) as connection:
             campaigns.update(connection, campaign_id, wake_at=utc_now(connection) + POSTPONE)
@@ -230,6 +284,8 @@ def make_scheduler(settings: Settings) -> Scheduler:
         reconcile_after=None
         if settings.reconcile_after is None
         else timedelta(seconds=settings.reconcile_after),
+        codes=codes_of(tuple(settings.secret_keys())),
+        jobs=jobs(retention.kept(settings)),
     )
 
 
@@ -242,6 +298,7 @@ def run(settings: Settings | None = None) -> None:
         signal.signal(number, lambda *_: scheduler.stopping.set())
     step_back()
     rehearsal.rehearse(scheduler.engine, scheduler.limiter, rehearsal.release)
+    keep_for_good()
     scheduler.doorbell.consume_events()
     log.info("scheduler runs")
     scheduler.run()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from dialer import imports
+from dialer.imports import leftovers
 from dialer.logs import get_logger
+from dialer.settings import get_settings
+from dialer.webhooks import outbox
 from workers import cdrs, lookups, mirror, process, results
 from workers.app import app
 from workers.doorbell import Doorbell
@@ -29,6 +32,8 @@ def place_calls(call_ids: list[str], single: bool = False) -> None:
 def consume_events() -> None:
     """Consume the events that are stored, as long as they come in large groups."""
     results.keep_consuming(process.engine(), seconds=RESULTS_STINT)
+    if outbox.was_written(process.engine()):
+        Doorbell(app).deliver_webhooks()
 
 
 @app.task(name="look_up")
@@ -57,8 +62,22 @@ def mirror_dnd(provider_id: str) -> None:
         Doorbell(app).mirror_dnd(provider_id)
 
 
+@app.task(name="deliver_webhooks")
+def deliver_webhooks() -> None:
+    """Wake what sends messages to accounts' apps; it works on its own thread, and other tasks need not wait."""
+    process.deliverer().ring()
+
+
 @app.task(name="run_import")
 def run_import(import_id: str) -> None:
     """Go on with an import; rings again when it is not done after one stint."""
     if not imports.run_import(process.engine(), import_id, lambda: datetime.now(UTC), seconds=IMPORT_STINT):
         Doorbell(app).run_import(import_id)
+
+
+@app.task(name="tidy_uploads")
+def tidy_uploads() -> None:
+    """Remove files that imports and uploads left where nobody will come for them."""
+    removed = leftovers.remove_old(process.engine(), get_settings(), datetime.now(UTC))
+    if removed:
+        log.info("uploads tidied up", removed=removed)

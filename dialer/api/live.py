@@ -16,22 +16,25 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from dialer.calls import answers, content, inbound, opt_out
+from dialer.calls import answers, content, handing_on, inbound, opt_out
 from dialer.calls.flow_form import FlowError
 from dialer.calls.flow_steps import HANG_UP, Step
+from dialer.calls.handing_on import HandingOn
+from dialer.calls.inbound import Given
 from dialer.campaigns.template import TemplateError
 from dialer.db import looking, writing
+from dialer.dnd.applicable import campaign_heeded
 from dialer.logs import get_logger
 from dialer.providers.base import Adapter
 from dialer.providers.contract import EventError, RawEvent, Submission
 from dialer.providers.live import Answer, Asks, Question, Response
 from dialer.store import answers as store
-from dialer.store import campaigns, dnd
+from dialer.store import campaigns
 from dialer.store import inbound as rules
 
 log = get_logger(__name__)
 
-#: Seconds from the first byte of a question to its answer, at most. iotcomms waits 0.3.
+#: Seconds from when a question's head has been read to its answer, at most, storing it included. iotcomms waits 0.3.
 DEADLINE = 0.25
 #: Questions whose calls are looked up at once.
 THREADS = 8
@@ -49,11 +52,24 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What to answer, and who leaves by it (account, E.164)."""
+class Replied:
+    """What a question is answered with, None where that cannot be written; what somebody who calls in is given by it;
+    and whether that was known in time."""
+
+    response: Response | None
+    given: Given | None = None
+    is_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What to answer, who leaves by it (account, E.164), and what somebody who calls in is given; `is_known` unless
+    nobody could tell in time."""
 
     step: Step
     caller: tuple[str, str] | None = field(default=None, repr=False)
+    given: Given | None = None
+    is_known: bool = True
 
 
 class Live:
@@ -80,53 +96,44 @@ class Live:
             log.error("question cannot be read", provider=asker.name, error=type(error).__name__)
         return None
 
-    async def answer(self, asker: Asker, question: Question, began: float) -> Response | None:
-        """The answer to a question that `began` at that time of the loop; None when it cannot be written. Never
-        raises."""
-        step = await self._step(asker, question, began)
+    def left(self, began: float) -> float:
+        """Seconds that are left for what `began` at that time of the loop, at least 0."""
+        return max(0.0, began + self._deadline - asyncio.get_running_loop().time())
+
+    async def answer(self, asker: Asker, question: Question, began: float) -> Replied:
+        """The answer to a question that `began` at that time of the loop. Never raises."""
+        found = await self._find(asker, question, began)
         try:
-            return asker.kind.write_answer(
-                question, replace(step.answer, callback_url=asker.callback_url), asker.settings
-            )
+            answer = replace(found.step.answer, callback_url=asker.callback_url)
+            response = asker.kind.write_answer(question, answer, asker.settings)
         except Exception as error:  # noqa: BLE001 - a bug of one adapter: the event is kept, and nobody else suffers
             log.error("answer cannot be written", provider=asker.name, error=type(error).__name__)
-            return None
+            return Replied(None, None if found.given is None else Given(), found.is_known)
+        return Replied(response, found.given, found.is_known)
 
-    async def _step(self, asker: Asker, question: Question, began: float) -> Step:
+    async def _find(self, asker: Asker, question: Question, began: float) -> Found:
         if question.settled is not None:
-            return Step(question.settled)
+            return Found(Step(question.settled))
+        nothing = Found(Step(answers.in_time(question)), given=_refused(question), is_known=False)
         loop = asyncio.get_running_loop()
         looked_up = loop.run_in_executor(self._threads, self._look_up, asker, question)
-        left = began + self._deadline - loop.time()
-        done, _ = await asyncio.wait([looked_up], timeout=max(0.0, left))
+        done, _ = await asyncio.wait([looked_up], timeout=self.left(began))
         if not done:
             log.warning("answer not known in time", provider=asker.name, asks=question.asks.value)
             looked_up.add_done_callback(_ignore)
-            return Step(answers.in_time(question))
+            return nothing
         try:
             found = looked_up.result()
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody is on the line
             log.error("answer not known", provider=asker.name, error=type(error).__name__)
-            return Step(answers.in_time(question))
+            return nothing
         if found.step.effects.opt_out and found.caller is not None:
             self._leave(found.caller)
-        return found.step
+        return found
 
-    def _look_up(self, asker: Asker, question: Question) -> _Found:
-        if question.asks is Asks.INBOUND:
-            with looking(self._engine) as connection:
-                rule = rules.rule_of(connection, asker.id, question.called)
-                answer = inbound.answer(rule)
-                return _Found(Step(answer if rule is None else _allowed(connection, answer, rule.account_id)))
-        if not question.attempt_id:
-            return _Found(Step(HANG_UP))  # it came in, and what its rule says is done
+    def _look_up(self, asker: Asker, question: Question) -> Found:
         with looking(self._engine) as connection:
-            asked = store.of_attempt(connection, asker.id, question.attempt_id)
-            if asked is None:
-                return _Found(Step(HANG_UP))
-            step, call = answers.of_call(question, _said(question.attempt_id, asked)), asked.call
-            answer = _allowed(connection, step.answer, call.account_id, call.campaign_id)
-        return _Found(replace(step, answer=answer), (call.account_id, call.e164))
+            return look_up(connection, asker, question)
 
     def _leave(self, caller: tuple[str, str]) -> None:
         """Have somebody put on the DND list now, while their answer is on its way. Should that fail, who consumes the
@@ -144,6 +151,33 @@ class Live:
             log.warning("opting out is left to the consumer", error=type(error).__name__)
 
 
+def look_up(connection: Connection, asker: Asker, question: Question) -> Found:
+    """What to answer, from the rule of the number that is called, or from the call that is asked about."""
+    if question.asks is Asks.INBOUND:
+        rule = rules.rule_of(connection, asker.id, question.called)
+        if rule is None:
+            return Found(Step(inbound.answer(None)), given=Given())
+        answer = _allowed(connection, inbound.answer(rule), rule.account_id)
+        return Found(Step(answer), given=Given.by(rule, answer))
+    if not question.attempt_id:
+        return Found(Step(HANG_UP))  # it came in, and what its rule says is done
+    asked = store.of_attempt(connection, asker.id, question.attempt_id)
+    if asked is None:
+        return Found(Step(HANG_UP))
+    said, call = _said(question.attempt_id, asked), asked.call
+    transfer = HandingOn.of(asked.handles)
+    step = None if transfer is None else handing_on.answer(question, said, transfer)
+    if step is None:
+        step = answers.of_call(question, said)
+    answer = _allowed(connection, step.answer, call.account_id, campaign_heeded(call))
+    return Found(replace(step, answer=answer), (call.account_id, call.e164))
+
+
+def _refused(question: Question) -> Given | None:
+    """What somebody who calls in is given when nobody knows in time what to do with them."""
+    return Given() if question.asks is Asks.INBOUND else None
+
+
 def _allowed(
     connection: Connection, answer: Answer, account_id: str, campaign_id: str | None = None
 ) -> Answer:
@@ -151,11 +185,7 @@ def _allowed(
     with the call, is without them, too."""
     if answer.connect is None:
         return answer
-    if campaign_id is None:
-        lists = dnd.global_lists(connection, [account_id]).get(account_id, [])
-    else:
-        lists = campaigns.dnd_lists(connection, [campaign_id]).get(campaign_id, [])
-    listed = {e164 for _, e164 in dnd.listed(connection, lists, answer.connect.numbers)}
+    listed = campaigns.listed(connection, account_id, campaign_id, answer.connect.numbers)
     if listed:
         log.info("not connected: on a DND list", account_id=account_id, numbers=len(listed))
     return answers.without(answer, listed)
@@ -170,6 +200,6 @@ def _said(attempt_id: str, asked: store.Asked) -> Submission | None:
         return None  # it was said, and is forgotten
 
 
-def _ignore(late: asyncio.Future[_Found]) -> None:
+def _ignore(late: asyncio.Future[Found]) -> None:
     if not late.cancelled():
         late.exception()

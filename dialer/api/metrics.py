@@ -13,18 +13,21 @@ from urllib.parse import parse_qs, urlsplit
 from fastapi import APIRouter, Request, Response
 from kombu import Connection as Broker
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from redis import Redis
+from redis import Redis, RedisError
 from sqlalchemy import Engine
 
+from dialer.api.answer_times import BEYOND, BOUNDS, ODD, SUM
 from dialer.calls.inbound import SETTLE_AFTER
 from dialer.db import reading, utc_now
 from dialer.lifecycle import CALL_ENDS, CallState
 from dialer.logs import get_logger
 from dialer.pace.breaker import Phase, phase_of
+from dialer.pace.wrong_keys import ANSWERED, UNREAD
+from dialer.providers.kinds import adapter_class
 from dialer.settings import Settings
-from dialer.store import inbound, meters, providers, unknown_words
+from dialer.store import inbound, meters, providers, unknown_words, verifications, webhooks
 from dialer.store.tables import Rows
 
 log = get_logger(__name__)
@@ -93,15 +96,28 @@ class Look(Collector):
             rows = providers.every(connection)
             unknown = unknown_words.counts(connection)
             came_in = inbound.count_live(connection, None, now - SETTLE_AFTER)
+            conversions = verifications.conversions(connection, None)
+            open_verifications = verifications.count_open(connection)
+            oldest_message = webhooks.oldest_due_at(connection, now)
         yield from of_calls(calls, came_in, counts, campaigns)
         yield from of_providers(rows, now)
+        waited = 0.0 if oldest_message is None else max(0.0, (now - oldest_message).total_seconds())
+        yield _gauge(
+            "dialer_webhook_oldest_seconds",
+            "How long the message to an app has been due that has been due longest.",
+            [],
+            {(): waited},
+        )
         yield from of_meters(totals, {row.id: row.name for row in rows})
+        yield from of_live_answers(totals, rows)
         yield _counter("dialer_unknown_words", "Events with a word that is in no table.", ["provider"], {
             (row.name,): unknown.get(row.id, 0) for row in rows
         })  # fmt: skip
         yield _gauge("dialer_events", "Callbacks to be consumed, and those that nothing came of.", ["state"], {
             (state,): count for state, count in events.items()
         })  # fmt: skip
+        yield from of_verifications(conversions, open_verifications)
+        yield from of_wrong_keys(self._settings.redis_url)
         yield from of_queues(self._settings.broker_url)
 
 
@@ -147,12 +163,15 @@ def of_meters(totals: dict[meters.Key, int], names: dict[str, str]) -> Iterator[
     attempts: dict[tuple[str, ...], int] = {}
     undialled: dict[tuple[str, ...], int] = {}
     disagreements: dict[tuple[str, ...], int] = {}
+    messages: dict[tuple[str, ...], int] = {}
     for (meter, provider_id, label), count in sorted(totals.items()):
         provider = names.get(provider_id, provider_id)
         if meter == meters.SUBMIT:
             submits[provider, label] = count
         elif meter == meters.DISAGREEMENT:
             disagreements[provider,] = count
+        elif meter == meters.WEBHOOK:
+            messages[label,] = count
         elif meter == meters.CDR and provider_id:
             attempts[(provider, *label.split("/"))] = count
         elif meter == meters.CDR:
@@ -170,7 +189,61 @@ def of_meters(totals: dict[meters.Key, int], names: dict[str, str]) -> Iterator[
         ["provider"],
         disagreements,
     )
+    yield _counter(
+        "dialer_webhook_tries", "Messages to apps, by what became of each try.", ["result"], messages
+    )
     yield _counter("dialer_undialled", "Numbers that were not dialled.", ["kind", "reason"], undialled)
+
+
+def of_live_answers(totals: Mapping[meters.Key, int], rows: Rows) -> Iterator[Metric]:
+    """How long those providers waited that wait for answers."""
+    askers = [row for row in rows if adapter_class(row.kind).asks]
+    times = HistogramMetricFamily(
+        "dialer_live_answer_seconds", "How long a provider waited for an answer.", labels=["provider"]
+    )
+    for row in askers:
+        seen = 0
+        buckets: list[tuple[str, float]] = []
+        for label in (*map(str, BOUNDS), BEYOND):
+            seen += totals.get((meters.LIVE, row.id, label), 0)
+            buckets.append((label, float(seen)))
+        times.add_metric([row.name], buckets, totals.get((meters.LIVE, row.id, SUM), 0) / 1e6)
+    yield times
+    yield _counter(
+        "dialer_live_answers_odd",
+        "Answers that were not known in time, or whose question was stored after them, or never.",
+        ["provider", "what"],
+        {(row.name, what): totals.get((meters.LIVE_ODD, row.id, what), 0) for row in askers for what in ODD},
+    )
+
+
+def of_verifications(rows: Rows, open_now: int) -> Iterator[Metric]:
+    """How many verifications are open, and how many of the last ones were confirmed."""
+    yield _gauge("dialer_verifications_open", "Verifications that have not ended.", [], {(): open_now})
+    names = ["account", "country"]
+    confirmed = {(row.account_id, row.country): row.verified / row.ended for row in rows if row.ended}
+    yield _gauge(
+        "dialer_verification_conversion",
+        "The part of the last verifications of a country that was confirmed.",
+        names,
+        confirmed,
+    )
+    alarms = {(row.account_id, row.country): int(row.alarmed_at is not None) for row in rows}
+    yield _gauge("dialer_verification_alarm", "1: too few are confirmed.", names, alarms)
+
+
+def of_wrong_keys(url: str) -> Iterator[Metric]:
+    """Requests whose key opened nothing; nothing while Redis, which counts them, does not answer."""
+    found: dict[tuple[str, ...], int] = {}
+    client = _client(url)
+    try:
+        answered, unread = client.mget(ANSWERED, UNREAD)
+        found = {("401",): int(answered or 0), ("429",): int(unread or 0)}
+    except RedisError as error:
+        log.warning("wrong keys not counted", error=type(error).__name__)
+    finally:
+        client.close()
+    yield _counter("dialer_wrong_keys", "Requests whose key opened no account.", ["status"], found)
 
 
 def of_queues(url: str) -> Iterator[Metric]:
@@ -188,15 +261,17 @@ def of_queues(url: str) -> Iterator[Metric]:
 def _depths(url: str) -> dict[str, int]:
     if url.startswith("redis"):
         # Not through Celery's transport, which tries again for seconds.
-        client = Redis.from_url(
-            _redis_url(url), socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None
-        )
+        client = _client(_redis_url(url))
         try:
             return {queue: client.llen(queue) for queue in QUEUES}
         finally:
             client.close()
     with Broker(url, connect_timeout=PATIENCE) as broker:
         return {queue: _depth(broker, queue) for queue in QUEUES}
+
+
+def _client(url: str) -> Any:
+    return Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=None)
 
 
 def _depth(broker: Broker, queue: str) -> int:

@@ -11,16 +11,16 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlalchemy import Engine
-from starlette.datastructures import Headers
 
-from dialer.api.auth import HEADERS, id_given, open_with
+from dialer.api.auth import HEADERS, Caller, id_given, key_given, opened
 from dialer.api.body import decoded, takes
-from dialer.api.envelope import success
+from dialer.api.envelope import FAILURES, success
 from dialer.calls.click_to_call import NewClickToCall
 from dialer.calls.otp import NewOtp
 from dialer.calls.single import Clock, NewSingle, add
 from dialer.db import looking
 from dialer.errors import FieldError
+from dialer.keys import Scope
 from dialer.reading import Fields
 from dialer.settings import Settings
 from dialer.store import singles
@@ -67,39 +67,50 @@ def make_router(
 ) -> APIRouter:
     """`ring` has a worker place released calls; the call's row is the truth, so a lost ring only costs time. Without
     a `clock` the database's is read."""
-    router = APIRouter(prefix="/api", tags=["first generation"], route_class=Straight)
+    router = APIRouter(prefix="/api", tags=["first generation"], route_class=Straight, responses=FAILURES)
 
     @router.post("/outbound_call", openapi_extra=takes(**_OTP), dependencies=HEADERS)
     async def outbound_call(request: Request) -> JSONResponse:
         """See "One Time Password"."""
-        # One step in one thread, two statements: somebody waits for this one.
-        return await run_in_threadpool(bring_password, request.headers, await request.body())
+        # One step in one thread, two statements (with the account's own key): somebody waits for this one.
+        return await run_in_threadpool(bring_password, request, await request.body())
 
     @router.post("/click2call", openapi_extra=takes(**_CLICK), dependencies=HEADERS)
     async def click2call(request: Request) -> JSONResponse:
         """See "Click To Call"."""
-        return await run_in_threadpool(connect_two, request.headers, await request.body())
+        return await run_in_threadpool(connect_two, request, await request.body())
 
-    def bring_password(headers: Headers, raw: bytes) -> JSONResponse:
-        account_id, template_id = id_given(headers.get("account")), _template_named(raw)
+    def bring_password(request: Request, raw: bytes) -> JSONResponse:
+        account_id, key = shown(request)
+        template_id = _template_named(raw)
         asked = ask(account_id, template_id)
-        account = open_with(asked.account, headers.get("auth"))
+        account = dialler(request, asked, key).account
         wanted = NewOtp.read(decoded(raw), account.default_region or settings.default_region)
         if wanted.template_id not in ("", template_id):
             asked = ask(account_id, wanted.template_id)
         return place(asked, wanted.single(asked.template))
 
-    def connect_two(headers: Headers, raw: bytes) -> JSONResponse:
-        asked = ask(id_given(headers.get("account")), "")
-        account = open_with(asked.account, headers.get("auth"))
+    def connect_two(request: Request, raw: bytes) -> JSONResponse:
+        account_id, key = shown(request)
+        asked = ask(account_id, "")
+        account = dialler(request, asked, key).account
         wanted = NewClickToCall.read(decoded(raw), account.default_region or settings.default_region)
         return place(asked, wanted.single())
 
     def place(asked: singles.Asked, wanted: NewSingle) -> JSONResponse:
-        call_id, released = add(engine, asked, wanted)
-        if released:
-            ring([call_id])
-        return success(request_id=call_id)
+        added = add(engine, asked, wanted)
+        if added.released:
+            ring([added.id])
+        return success(request_id=added.id)
+
+    def shown(request: Request) -> tuple[str, str]:
+        account_id = id_given(request.headers.get("account"))
+        return account_id, key_given(request, account_id, request.headers.get("auth"))
+
+    def dialler(request: Request, asked: singles.Asked, key: str) -> Caller:
+        caller = opened(request, engine, asked.account, key, asked.now)
+        caller.needs(Scope.CALL)
+        return caller
 
     def ask(account_id: str, template_id: str) -> singles.Asked:
         with looking(engine) as connection:

@@ -1,7 +1,8 @@
 """Where providers call back: check the token, store the raw event, answer 2xx. Nothing else, unless the provider asks
 something and waits for the answer (dialer/api/live.py).
 
-Each request is answered only after its event is committed (dialer/api/inbox.py). A 2xx from here is a promise.
+Each event is answered only after it is committed (dialer/api/inbox.py): a 2xx is a promise. The answer to a question
+acknowledges nothing: somebody is on the line, so it waits for its event's commit until the deadline and no longer.
 
 This is plain ASGI in front of the application: a callback needs nothing of what a framework does for a route, which
 costs several times what is left.
@@ -25,15 +26,17 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dialer.api.answer_times import LOST, NOT_KNOWN, STORED_AFTER, AnswerTimes
 from dialer.api.inbox import Inbox
 from dialer.api.live import Asker, Live
+from dialer.calls.inbound import Given
 from dialer.db import reading
 from dialer.logs import get_logger
 from dialer.models.event import EventState
 from dialer.providers.base import Adapter
 from dialer.providers.contract import RawEvent
 from dialer.providers.kinds import adapter_class
-from dialer.providers.live import Question, Response
+from dialer.providers.live import Asks, Question, Response
 from dialer.providers.setup import webhook_url
 from dialer.store import providers
 
@@ -45,6 +48,10 @@ METHODS = ("GET", "HEAD", "POST")
 LARGEST_BODY = 1_048_576
 #: Seconds for which a provider's token and login are remembered.
 REMEMBERED = 2.0
+#: Seconds between tries to store the event of a question that was answered already: nobody will send it again.
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+#: Seconds for which an end of this process waits for such events.
+CLOSING = 10.0
 
 Answer = tuple[Message, ...]  # as ASGI has it; empty: none
 
@@ -87,6 +94,7 @@ class Hook:
     previous_token_until: datetime | None
     login_hash: str | None = field(repr=False)
     dedupe_key: Callable[[RawEvent], str]
+    kept: Callable[[RawEvent], RawEvent]
     #: Of kinds that ask, and of kinds that sign; None for all others, whose callbacks cost nothing more.
     asker: Asker | None = None
     is_signed: Callable[[RawEvent], bool] | None = None
@@ -127,6 +135,7 @@ class Directory:
             row.previous_token_until,
             row.callback_auth_hash,
             kind.dedupe_key,
+            kind.kept,
             asker=Asker(row.id, row.name, kind, settings, webhook_url(self._public_url, row))
             if kind.asks
             else None,
@@ -144,6 +153,11 @@ class Webhooks:
         self._directory = Directory(engine, public_url)
         self.inbox = Inbox(engine, ring)
         self.live = Live(engine)
+        self.answer_times = AnswerTimes(engine)
+        #: Questions answered before their events were stored, and those of which none could be, since the start.
+        self.answered_before = 0
+        self.lost = 0
+        self._storing: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; or the application's lifespan, at whose end the inbox is closed."""
@@ -162,10 +176,13 @@ class Webhooks:
         """Wait for what is being written, rung and looked up, which may take seconds. Nothing is heard after this."""
         self.inbox.close()
         self.live.close()
+        self.answer_times.close()
 
     def _closing(self, send: Send) -> Send:
         async def closing(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown"):
+                if self._storing:
+                    await asyncio.wait(self._storing, timeout=CLOSING)
                 await asyncio.to_thread(self.close)
             await send(message)
 
@@ -174,6 +191,7 @@ class Webhooks:
     async def _hear(self, address: Address, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] not in METHODS:
             return NOT_ALLOWED
+        began = asyncio.get_running_loop().time()
         try:
             hook = await self._directory.find(address.provider)
         except SQLAlchemyError as error:
@@ -184,9 +202,11 @@ class Webhooks:
             return NOT_FOUND
         if hook.login_hash is not None and not is_login(hook.login_hash, _header(scope, b"authorization")):
             return UNAUTHORIZED
-        return await self._keep(hook, address.rest, scope, receive, now)
+        return await self._keep(hook, address.rest, scope, receive, now, began)
 
-    async def _keep(self, hook: Hook, rest: str, scope: Scope, receive: Receive, now: datetime) -> Answer:
+    async def _keep(
+        self, hook: Hook, rest: str, scope: Scope, receive: Receive, now: datetime, began: float
+    ) -> Answer:
         try:
             body = await read_body(receive)
         except ConnectionError:
@@ -198,21 +218,57 @@ class Webhooks:
             return UNSIGNED
         question = None if hook.asker is None else self.live.question(hook.asker, raw)
         if hook.asker is not None and question is not None:
-            return await self._reply(hook, hook.asker, question, raw)
+            return await self._reply(hook, hook.asker, question, raw, began)
         return OK if await self._store(hook, raw) else TRY_AGAIN
 
-    async def _reply(self, hook: Hook, asker: Asker, question: Question, raw: RawEvent) -> Answer:
-        """What is asked is answered when its event is committed, too; both are done at once."""
-        began = asyncio.get_running_loop().time()
-        stored = asyncio.ensure_future(self._store(hook, raw))
-        response = await self.live.answer(asker, question, began)
-        if not await stored:
-            return TRY_AGAIN
-        return OK if response is None else _written(response)
+    async def _reply(
+        self, hook: Hook, asker: Asker, question: Question, raw: RawEvent, began: float
+    ) -> Answer:
+        """What is asked is looked up and its event stored at once, unless what is answered is to be kept with the
+        event: rules of numbers change, and whoever calls in was given what held then. `began` is when the request did,
+        by the loop's clock: at the deadline it is answered, and the event is stored behind its back."""
+        if question.asks is Asks.INBOUND:
+            replied = await self.live.answer(asker, question, began)
+            storing = asyncio.ensure_future(self._store(hook, raw, replied.given))
+        else:
+            storing = asyncio.ensure_future(self._store(hook, raw))
+            replied = await self.live.answer(asker, question, began)
+        if not replied.is_known:
+            self.answer_times.odd(asker.id, NOT_KNOWN)
+        if replied.response is None:
+            return OK if await storing else TRY_AGAIN
+        await asyncio.wait([storing], timeout=self.live.left(began))
+        if not storing.done() or not storing.result():
+            later = asyncio.create_task(self._store_later(hook, raw, replied.given, storing))
+            self._storing.add(later)
+            later.add_done_callback(self._storing.discard)
+        self.answer_times.answered(asker.id, asyncio.get_running_loop().time() - began)
+        return _written(replied.response)
 
-    async def _store(self, hook: Hook, raw: RawEvent) -> bool:
+    async def _store_later(
+        self, hook: Hook, raw: RawEvent, given: Given | None, storing: asyncio.Future[bool]
+    ) -> None:
+        """Store the event of a question that is being answered before that is done."""
+        self.answered_before += 1
+        self.answer_times.odd(hook.provider_id, STORED_AFTER)
+        log.warning("answered before the event was stored", provider=hook.name, so_far=self.answered_before)
+        is_stored = await storing
+        for pause in PAUSES:
+            if is_stored:
+                return
+            await asyncio.sleep(pause)
+            is_stored = await self._store(hook, raw, given)
+        if not is_stored:
+            self.lost += 1
+            self.answer_times.odd(hook.provider_id, LOST)
+            log.error("event of an answered question lost", provider=hook.name, so_far=self.lost)
+
+    async def _store(self, hook: Hook, raw: RawEvent, given: Given | None = None) -> bool:
+        row = _row(hook, raw)
+        if given is not None:
+            row["given"] = given.to_json()
         try:
-            await self.inbox.store(_row(hook, raw))
+            await self.inbox.store(row)
         except SQLAlchemyError as error:
             log.error("event not stored", provider=hook.name, error=type(error).__name__)
             return False
@@ -299,16 +355,17 @@ def _raw(hook: Hook, rest: str, scope: Scope, body: bytes, now: datetime) -> Raw
 
 
 def _row(hook: Hook, raw: RawEvent) -> dict[str, Any]:
+    kept = hook.kept(raw)
     return {
         "provider_id": hook.provider_id,
         "dedupe_key": hook.dedupe_key(raw),
         "state": EventState.NEW.value,
-        "method": raw.method,
-        "path": raw.path,
-        "query": raw.query,
-        "content_type": raw.content_type,
-        "body": raw.body,
-        "received_at": raw.received_at,
+        "method": kept.method,
+        "path": kept.path,
+        "query": kept.query,
+        "content_type": kept.content_type,
+        "body": kept.body,
+        "received_at": kept.received_at,
         "error": "",
     }
 

@@ -31,7 +31,7 @@ def of_call(question: Question, said: Submission | None) -> Step:
         step = Step(HANG_UP)  # all of it has been said
     else:
         step = Step(_first_and_last(said))
-    return replace(step, answer=_voiced(step.answer, said))
+    return replace(step, answer=voiced(step.answer, said))
 
 
 def in_time(question: Question) -> Answer:
@@ -63,14 +63,27 @@ def _first_and_last(said: Submission) -> Answer:
     """A call that asks nothing: it says what it says, and is over, or talks."""
     over: Mapping[str, Any] = {OVER: True}
     if said.connect_to is not None:
-        greeting = () if said.greeting is None else (said.greeting,)
-        theirs = () if said.connect_greeting is None else (said.connect_greeting,)
-        return Answer(say=greeting, connect=Connect((said.connect_to,), greeting=theirs), state=over)
+        first, then = said.talk.callee_hears, said.talk.other_hears
+        connect = Connect(
+            (said.connect_to, *(one.number for one in said.talk.others)),
+            greeting=() if then is None else (then,),
+            each=_each(said),
+        )
+        return Answer(say=() if first is None else (first,), connect=connect, state=over)
     prompt = Prompt(said.text) if said.text is not None else Prompt(media=said.media)
     return Answer(say=(prompt,) * max(1, said.repeat_count), state=over)
 
 
-def _voiced(answer: Answer, said: Submission) -> Answer:
+def _each(said: Submission) -> dict[str, int]:
+    """For how long whom somebody is connected with is rung, where that is several."""
+    ring = said.talk.ring
+    if said.connect_to is None or ring is None or not ring.of_other:
+        return {}
+    return {said.connect_to: ring.seconds, **{one.number: one.seconds for one in ring.also}}
+
+
+def voiced(answer: Answer, said: Submission) -> Answer:
+    """The answer as this attempt speaks, shows its number and is recorded."""
     connect = answer.connect
     if connect is not None:
         connect = replace(connect, caller_id=said.caller_id, record=said.record)

@@ -6,6 +6,7 @@ is meant; the lists are looked at all the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -39,8 +40,13 @@ def why_not(connection: Connection, provider: AnyRow, user: str, now: datetime) 
     given = account.calling_window if account is not None else None
     window = CallingWindow.parse(given) if given else DEFAULT_WINDOW
     names = zones_of(e164) or (account.time_zone if account is not None else "UTC",)
-    for zone in (known_zone(name) or ZoneInfo("UTC") for name in names):
+    return why_closed(window, names, now)
+
+
+def why_closed(window: CallingWindow, zones: Sequence[str], now: datetime) -> str | None:
+    """Why somebody who may be in any of these time zones may not be rung at the moment `now`; None when they may."""
+    for zone in (known_zone(name) or ZoneInfo("UTC") for name in zones):
         if not is_open(window, zone, now):
-            where = f"there ({zone.key})" if len(names) == 1 else f"where they may be ({zone.key})"
+            where = f"there ({zone.key})" if len(zones) == 1 else f"where they may be ({zone.key})"
             return f"It is {now.astimezone(zone):%H:%M} {where}, outside the calling window."
     return None

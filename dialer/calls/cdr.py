@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from dialer.lifecycle import DIAL_STATUS, DialStatus, Disposition
+from dialer.lifecycle import DIAL_STATUS, CallKind, CdrKind, DialStatus, Disposition
 from dialer.store.tables import AnyRow
 
 #: Columns that a later word of the provider may still better.
-_BETTERED = ("hangup_cause", "duration", "billsec", "cost", "answered_at", "ended_at")
+_BETTERED = (
+    *("hangup_cause", "duration", "billsec", "cost", "currency", "answered_by", "answered_at", "ended_at"),
+    "recording_name",
+)
 
 
 def of_attempt(
@@ -87,12 +90,20 @@ def _of_call(call: Any, campaign: AnyRow | None) -> dict[str, Any]:
         "campaign_id": call.campaign_id,
         "list_id": call.list_id,
         "call_id": call.id,
-        "kind": call.kind,
+        "kind": _kind(call).value,
         "campaign_type": campaign.type if campaign is not None else None,
         "e164": call.e164,
         "connect_to": None,
         "dtmf_inputs": "",
+        # A campaign's call that is just being written has none.
+        "metadata": getattr(call, "metadata", None),
     }
+
+
+def _kind(call: Any) -> CdrKind:
+    if call.kind == CallKind.CALLBACK and call.scheduled_at is None:
+        return CdrKind.INBOUND_CALLBACK
+    return CdrKind(call.kind)
 
 
 def _talked(known: Mapping[str, Any], ended_at: datetime | None) -> float | None:

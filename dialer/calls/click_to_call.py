@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from dialer.calls import talk_form
 from dialer.calls.single import NewSingle
+from dialer.calls.talk import PLAIN, Side, Talk
 from dialer.errors import FieldError
 from dialer.lifecycle import CallKind
 from dialer.numbers import NumberError, to_e164
@@ -20,8 +22,7 @@ from dialer.speech import Speech, caller_number, e164_or_digits
 CLICK_LIFE = timedelta(minutes=2)
 
 #: `recording_option`; the reference's table says `both`, its examples `on`.
-_RECORDED = {"off": False, "on": True, "both": True}
-_ONE_SIDE = ("agent", "customer")
+_RECORDED = ("off", "on", "both", *Side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class NewClickToCall:
     destination: str = field(repr=False)
     caller_id: str = field(repr=False)
     record: bool = False
+    #: Whose words alone are recorded; None: those of both.
+    record_side: Side | None = None
+    transcript: bool = False
+    talk: Talk = PLAIN
+    #: How texts of `talk` are spoken.
+    speech: Speech = field(default_factory=Speech)
 
     @classmethod
     def read(cls, body: Mapping[str, Any], region: str | None) -> NewClickToCall:
@@ -45,23 +52,34 @@ class NewClickToCall:
                 "destination_number",
                 "destination_number is agent_number: give the number of whom the agent is to talk with.",
             )
-        # Taken, as an app may send it; no provider writes down what is said.
-        fields.choice("transcript", ("on", "off"), "off")
+        recorded = fields.choice("recording_option", _RECORDED, "off")
         return cls(
             agent=agent,
             destination=destination,
             caller_id=e164_or_digits(caller_number(fields, "caller_id"), region),
-            record=_recorded(fields),
+            record=recorded != "off",
+            record_side=Side(recorded) if recorded in tuple(Side) else None,
+            transcript=fields.choice("transcript", ("on", "off"), "off") == "on",
         )
 
-    def single(self) -> NewSingle:
-        """The call to be made."""
+    def single(
+        self,
+        kind: CallKind = CallKind.CLICK_TO_CALL,
+        life: timedelta = CLICK_LIFE,
+    ) -> NewSingle:
+        """The call to be made, at once unless `kind` says otherwise; the agent is the callee."""
         capability = Capability.CLICK_TO_CALL
         return NewSingle(
-            kind=CallKind.CLICK_TO_CALL,
+            kind=kind,
             e164=self.agent,
-            need=of_single(capability, language="", record=self.record),
-            life=CLICK_LIFE,
+            need=of_single(
+                capability,
+                language=self.speech.language_code,
+                record=self.record,
+                one_side=self.record_side is not None,
+                talk=self.talk,
+            ),
+            life=life,
             message={
                 "capability": capability.value,
                 "caller_id": self.caller_id,
@@ -69,7 +87,10 @@ class NewClickToCall:
                 "code": None,
                 "connect_to": self.destination,
                 "record": self.record,
-                **asdict(Speech()),
+                "record_side": None if self.record_side is None else self.record_side.value,
+                "transcript": self.transcript,
+                **talk_form.to_columns(self.talk),
+                **asdict(self.speech),
             },
         )
 
@@ -79,14 +100,3 @@ def _number(fields: Fields, name: str, region: str | None) -> str:
         return to_e164(fields.needed(name, longest=40), region)
     except NumberError as error:
         raise FieldError(name, f"{name}: {error.reason}") from None
-
-
-def _recorded(fields: Fields) -> bool:
-    chosen = fields.choice("recording_option", (*_RECORDED, *_ONE_SIDE), "off")
-    if chosen in _ONE_SIDE:  # to record more than was asked for may be against the law
-        raise FieldError(
-            "recording_option",
-            f"recording_option {chosen} needs a provider that records one side alone, which none does: use both, "
-            "or off.",
-        )
-    return _RECORDED[chosen]

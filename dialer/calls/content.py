@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dialer.calls import flow_form
+from dialer import media
+from dialer.calls import flow_form, talk_form
+from dialer.calls.talk import Side
 from dialer.campaigns.template import Template, TemplateError
 from dialer.providers.contract import Submission
 
@@ -28,7 +30,7 @@ def of_campaign(attempt_id: str, call: Any, campaign: Any) -> Submission:
         to=call.e164,
         caller_id=campaign.caller_id,
         text=text,
-        media=campaign.recorded_filename,
+        media=media.at_provider(campaign.recorded_filename),
         repeat_count=campaign.repeat_count,
         language=call.contact_language or campaign.language_code,
         voice=campaign.voice,
@@ -41,15 +43,18 @@ def of_campaign(attempt_id: str, call: Any, campaign: Any) -> Submission:
 
 
 def of_single(attempt_id: str, call: Any, message: Any | None) -> Submission:
-    """An attempt of a call without a campaign. Raises `TemplateError` when it has nothing to say any more."""
-    if message is None or (message.text is None and message.code is None and message.connect_to is None):
+    """An attempt of a call without a campaign. Raises `TemplateError` when it has nothing to say any more, `FlowError`
+    for a flow that another version wrote."""
+    if message is None or all(
+        one is None for one in (message.text, message.code, message.connect_to, message.media, message.flow)
+    ):
         raise TemplateError("the call has no message")
     return Submission(
         attempt_id=attempt_id,
         to=call.e164,
         caller_id=message.caller_id,
         text=message.text,
-        media=None,
+        media=message.media,
         repeat_count=message.repeat_count,
         language=message.language_code,
         voice=message.voice,
@@ -60,4 +65,8 @@ def of_single(attempt_id: str, call: Any, message: Any | None) -> Submission:
         code=message.code,
         connect_to=message.connect_to,
         record=bool(message.record),
+        record_side=None if message.record_side is None else Side(message.record_side),
+        transcript=bool(message.transcript),
+        talk=talk_form.stored(message),
+        flow=None if message.flow is None else flow_form.stored(call.id, message.flow),
     )

@@ -36,12 +36,13 @@ class Prompt:
 @dataclass(frozen=True, slots=True)
 class Action:
     """What happens after a key: `say` first, then `does`. `menu` is where GO_TO leads, `number` (E.164) whom TRANSFER
-    connects."""
+    connects, who hears `greeting` before they talk."""
 
     does: Does
     say: tuple[Prompt, ...] = ()
     menu: str | None = None
     number: str | None = field(default=None, repr=False)
+    greeting: tuple[Prompt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ class Flow:
         for name, menu in self.menus.items():
             yield from _numbered(f"menus.{name}.prompts", menu.prompts)
             for key, action in menu.keys.items():
-                yield from _numbered(f"menus.{name}.keys.{key}.say", action.say)
-            yield from _numbered(f"menus.{name}.otherwise.say", menu.otherwise.say)
+                yield from _said_by(f"menus.{name}.keys.{key}", action)
+            yield from _said_by(f"menus.{name}.otherwise", menu.otherwise)
 
     def transfers(self) -> frozenset[str]:
         """Every number (E.164) that it may connect somebody with."""
@@ -80,6 +81,12 @@ class Flow:
         first = self.menus[self.first]
         greeted = replace(first, prompts=(prompt, *first.prompts))
         return replace(self, menus={**self.menus, self.first: greeted})
+
+    def greeted_with(self) -> tuple[Prompt, Flow]:
+        """What `greeting` has put before everything else, and the flow without it."""
+        first = self.menus[self.first]
+        prompt, *others = first.prompts
+        return prompt, replace(self, menus={**self.menus, self.first: replace(first, prompts=tuple(others))})
 
     def rendered(self, values: Mapping[str, str]) -> Flow:
         """The flow for one contact. Raises `TemplateError` when a text asks for a field that they do not have."""
@@ -103,7 +110,15 @@ def _rendered_menu(menu: Menu, values: Mapping[str, str]) -> Menu:
 
 
 def _rendered_action(action: Action, values: Mapping[str, str]) -> Action:
-    return replace(action, say=rendered_prompts(action.say, values)) if action.say else action
+    if not action.say and not action.greeting:
+        return action
+    say, greeting = (rendered_prompts(prompts, values) for prompts in (action.say, action.greeting))
+    return replace(action, say=say, greeting=greeting)
+
+
+def _said_by(path: str, action: Action) -> Iterator[tuple[str, Prompt]]:
+    yield from _numbered(f"{path}.say", action.say)
+    yield from _numbered(f"{path}.greeting", action.greeting)
 
 
 def _numbered(path: str, prompts: tuple[Prompt, ...]) -> Iterator[tuple[str, Prompt]]:

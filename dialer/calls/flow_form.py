@@ -84,6 +84,7 @@ class Transfer(_Saying):
 
     does: Literal["transfer"]
     number: Number
+    greeting: Annotated[Said, Field(description="What whoever picks up there hears before they talk.")] = []
 
 
 class Notify(_Saying):
@@ -172,16 +173,27 @@ def to_json(flow: Flow) -> dict[str, Any]:
     return {"first": flow.first, "menus": {name: _of_menu(menu) for name, menu in flow.menus.items()}}
 
 
+def greeted(flow: Flow, prompt: Prompt) -> Flow:
+    """A flow with something said before everything else. Raises `FlowError` where its first menu holds no more."""
+    if len(flow.menus[flow.first].prompts) >= MOST_PROMPTS:
+        raise FlowError(
+            f"flow.menus.{flow.first}.prompts may have at most {MOST_PROMPTS - 1} after what is said first: "
+            "remove some."
+        )
+    return flow.greeting(prompt)
+
+
 def stored(key: str, form: Mapping[str, Any]) -> Flow:
-    """A flow as `to_json` wrote it, remembered under `key`, which must never stand for another flow."""
-    if key not in _stored:
+    """A flow as `to_json` wrote it, remembered under `key` for as long as it is written so."""
+    known = _stored.get(key)
+    if known is None or known[0] != form:
         if len(_stored) > 200:
             _stored.clear()
-        _stored[key] = parse(form)
-    return _stored[key]
+        known = _stored[key] = form, parse(form)
+    return known[1]
 
 
-_stored: dict[str, Flow] = {}
+_stored: dict[str, tuple[Mapping[str, Any], Flow]] = {}
 
 
 def _menu(name: str, form: AMenu) -> Menu:
@@ -197,9 +209,10 @@ def _action(path: str, form: GoTo | Transfer | Notify | Repeat | OptOut | HangUp
         return Action(Does.GO_TO, say, menu=form.menu)
     if isinstance(form, Transfer):
         try:
-            return Action(Does.TRANSFER, say, number=to_e164(form.number, None))
+            number = to_e164(form.number, None)
         except NumberError as error:
             raise FlowError(f"flow.{path}.number: {error.reason}") from None
+        return Action(Does.TRANSFER, say, number=number, greeting=_prompts(form.greeting))
     return Action(Does(form.does), say)
 
 
@@ -255,6 +268,8 @@ def _of_action(action: Action) -> dict[str, Any]:
         form["menu"] = action.menu
     if action.number is not None:
         form["number"] = action.number
+    if action.greeting:
+        form["greeting"] = [_of_prompt(prompt) for prompt in action.greeting]
     return form
 
 

@@ -84,9 +84,37 @@ def has_begun(state: Mapping[str, Any]) -> bool:
     return bool(state.keys() - {WAITS, PRESSED})
 
 
-def effects_of_key(flow: Flow, keys: str) -> Effects:
-    """What comes of keys pressed in the first menu, where a provider walks through it by itself."""
-    return next_answer(flow, at_first_menu(flow), keys).effects if keys else Effects()
+def may_opt_out(flow: Flow, keys: str) -> bool:
+    """Whether somebody who has pressed these keys, in this order and from the first menu on, may have pressed the one
+    that opts out, where the provider does not ask us what follows a key. What was not pressed is not told: all menus
+    that silence leads to count."""
+    at = _with_silence(flow, {flow.first})
+    for key in keys:
+        after: set[str] = set()
+        for name in at:
+            action = flow.menus[name].keys.get(key)
+            if action is None or action.does is Does.REPEAT:
+                after.add(name)
+            elif action.does is Does.OPT_OUT:
+                return True
+            elif action.does is Does.GO_TO and action.menu is not None:
+                after.add(action.menu)
+        at = _with_silence(flow, after)
+    return False
+
+
+def _with_silence(flow: Flow, menus: set[str]) -> set[str]:
+    """These menus, and those that are come to by pressing nothing."""
+    reached: set[str] = set()
+    to_visit = sorted(menus)
+    while to_visit:
+        name = to_visit.pop()
+        if name in flow.menus and name not in reached:
+            reached.add(name)
+            silent = flow.menus[name].otherwise
+            if silent.does is Does.GO_TO and silent.menu is not None:
+                to_visit.append(silent.menu)
+    return reached
 
 
 def _do(flow: Flow, place: _Place, action: Action, key: str) -> Step:
@@ -95,7 +123,9 @@ def _do(flow: Flow, place: _Place, action: Action, key: str) -> Step:
     if action.does is Does.REPEAT:
         return Step(_say_menu(flow, _Place(place.menu, 0, place.steps), action.say), Effects(key))
     if action.does is Does.TRANSFER and action.number is not None:
-        answer = Answer(say=action.say, connect=Connect((action.number,)), state={OVER: True})
+        answer = Answer(
+            say=action.say, connect=Connect((action.number,), greeting=action.greeting), state={OVER: True}
+        )
         return Step(answer, Effects(key, transfer=action.number))
     effects = Effects(key, opt_out=bool(key) and action.does is Does.OPT_OUT)
     return Step(Answer(say=action.say, state={OVER: True}), effects)

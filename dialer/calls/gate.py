@@ -21,11 +21,14 @@ from enum import StrEnum
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-from dialer.calls.window import CallingWindow, next_opening
+from dialer.calls.window import CallingWindow, WindowError, next_opening, next_opening_in_all
 from dialer.lifecycle import CallState, CampaignState
 
 #: How soon to ask again where nobody can say when the obstacle goes away.
 ASK_AGAIN = timedelta(seconds=60)
+
+#: … and where a window is never open in all zones that the callee may be in.
+NO_OPENING = timedelta(days=1)
 
 _OVER = frozenset({CampaignState.STOPPED, CampaignState.FINISHED})
 
@@ -60,6 +63,8 @@ class GateInput:
     expires_at: datetime | None
     zone: ZoneInfo
     window: CallingWindow | None
+    #: Other zones that the callee may be in: the window must be open in all of them.
+    other_zones: tuple[ZoneInfo, ...] = ()
     dials_in_last_day: int = 0
     frequency_cap: int | None = None
     capped_until: datetime | None = None
@@ -137,4 +142,11 @@ def _why_wait(call: GateInput, now: datetime) -> Wait | End | None:
 
 
 def _opening(call: GateInput, after: datetime) -> datetime:
-    return after if call.window is None else next_opening(call.window, call.zone, after)
+    if call.window is None:
+        return after
+    if not call.other_zones:
+        return next_opening(call.window, call.zone, after)
+    try:
+        return next_opening_in_all(call.window, (call.zone, *call.other_zones), after)
+    except WindowError:  # made narrower since the call was made
+        return after + NO_OPENING

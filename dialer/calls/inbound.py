@@ -7,14 +7,16 @@ them alone. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from dialer.calls import talk_form
 from dialer.calls.flow import Prompt
 from dialer.calls.progress import PRECEDENCE
+from dialer.calls.talk import PLAIN, RING_SECONDS, Rung, Talk
 from dialer.lifecycle import DIAL_STATUS, AttemptState, CdrKind, Disposition
 from dialer.models.inbound import InboundAction
 from dialer.numbers import NumberError, to_e164
@@ -26,11 +28,15 @@ SETTLE_AFTER = timedelta(hours=4)
 #: Facts kept of one call.
 MOST_TOLD = 200
 
-#: After which whoever was refused is off the line, …
+#: How long after the end that a provider tells of a caller's line is free.
+CLEARS = timedelta(seconds=2)
+#: Where no end is told: after which whoever was refused is off the line, …
 HANGS_UP = timedelta(seconds=10)
 #: … once they have heard what is said to them: characters of a text in a second, at the slowest, and a recorded file.
 SPOKEN_IN_A_SECOND = 8
 FILE_LASTS = timedelta(seconds=60)
+#: … and where the provider tells how the call goes on, so that it will tell of its end, too.
+LISTENS = timedelta(minutes=5)
 
 _CONNECTS = frozenset({InboundAction.CONNECT, InboundAction.CONNECT_ALL})
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
@@ -38,7 +44,9 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a provider told of a call that came in; `at` is UTC. `asked`: it was the question what becomes of it."""
+    """What a provider told of a call that came in; `at` is UTC. `asked`: it was the question what becomes of it.
+    `recording` is what the provider calls a recording of it by: whoever tells that may tell it long after the end, and
+    says nothing else by it."""
 
     at: datetime
     state: AttemptState
@@ -52,6 +60,8 @@ class Told:
     cost: Decimal | None = None
     dtmf: str = field(default="", repr=False)
     asked: bool = False
+    recording: str = field(default="", repr=False)
+    currency: str = ""
 
     @classmethod
     def of(cls, fact: Fact) -> Told:
@@ -70,6 +80,8 @@ class Told:
             fact.billsec,
             fact.cost,
             fact.dtmf,
+            recording=fact.recording_name,
+            currency=fact.currency,
         )
 
     def to_json(self) -> list[Any]:
@@ -87,14 +99,27 @@ class Told:
             None if self.cost is None else str(self.cost),
             self.dtmf,
             self.asked,
+            *([self.recording, self.currency] if self.recording or self.currency else []),
         ]
 
     @classmethod
     def from_json(cls, stored: Sequence[Any]) -> Told:
         """What `to_json` wrote."""
-        at, state, caller, called, connected, disposition, cause, duration, billsec, cost, dtmf, asked = (
-            stored
-        )
+        (
+            at,
+            state,
+            caller,
+            called,
+            connected,
+            disposition,
+            cause,
+            duration,
+            billsec,
+            cost,
+            dtmf,
+            asked,
+            *more,
+        ) = stored
         return cls(
             datetime.fromisoformat(at),
             AttemptState(state),
@@ -108,6 +133,74 @@ class Told:
             None if cost is None else Decimal(cost),
             dtmf,
             asked,
+            *more,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a caller was given when the provider asked, and by which rule, as it was then. Without a rule, or where
+    nobody knew it in time, they were refused and `action` is None.
+
+    `action` is what was done: a rule that connects with nobody who may be rung announces, or refuses. `numbers` are
+    the rule's, E.164, and `seconds` for how long each of them is rung. `prompts` is what either hears when the caller
+    is called back, as `talk_form.to_columns` writes it.
+    """
+
+    action: InboundAction | None = None
+    account_id: str = ""
+    e164: str = field(default="", repr=False)
+    numbers: tuple[str, ...] = field(default=(), repr=False)
+    text: str | None = None
+    media: str | None = None
+    language_code: str = ""
+    voice: str = ""
+    record: bool = False
+    seconds: tuple[int, ...] = ()
+    prompts: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def rung(self) -> tuple[Rung, ...]:
+        """Whom they are connected with, and for how long each is rung."""
+        # What was stored by a version that did not keep seconds has none.
+        return tuple(map(Rung, self.numbers, self.seconds or (RING_SECONDS,) * len(self.numbers)))
+
+    @classmethod
+    def by(cls, rule: Any, answer: Answer | None = None) -> Given:
+        """By a rule, a row; `answer` is what became of its own, once all that must not be rung was left out."""
+        action = InboundAction(rule.action)
+        if answer is not None and action in _CONNECTS and answer.connect is None:
+            action = InboundAction.ANNOUNCE if answer.say else InboundAction.REFUSE
+        return cls(
+            action,
+            rule.account_id,
+            rule.e164,
+            tuple(one.number for one in rung(rule)),
+            rule.text,
+            rule.media,
+            rule.language_code,
+            rule.voice,
+            rule.record,
+            tuple(one.seconds for one in rung(rule)),
+            talk_form.to_columns(talk_back(rule))["prompts"],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored: `prompts`, which few rules have, only where there are any."""
+        stored = asdict(self)
+        return stored if stored["prompts"] else {name: stored[name] for name in stored if name != "prompts"}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Given:
+        """What `to_json` wrote."""
+        action = stored["action"]
+        return cls(
+            **{
+                **stored,
+                "action": None if action is None else InboundAction(action),
+                "numbers": tuple(stored["numbers"]),
+                "seconds": tuple(stored.get("seconds", ())),
+            }
         )
 
 
@@ -128,6 +221,8 @@ class Summary:
     called: str = field(default="", repr=False)
     connected: str = field(default="", repr=False)
     keys: str = field(default="", repr=False)
+    recording: str = field(default="", repr=False)
+    currency: str = ""
 
 
 def together(stored: Iterable[Told], more: Iterable[Told]) -> list[Told]:
@@ -135,9 +230,32 @@ def together(stored: Iterable[Told], more: Iterable[Told]) -> list[Told]:
     return sorted({*stored, *more}, key=_place)[:MOST_TOLD]
 
 
+def learned(told: Sequence[Told], facts: Iterable[Fact]) -> tuple[Told, ...]:
+    """What CDRs of a call add to all that was told of it: what it cost and which recording there is, and of one whose
+    end nobody has told how it ended. It is told at the time of the last that was: the clock of CDRs may be any."""
+    at = max(one.at for one in told)
+    is_over = any(one.state is AttemptState.ENDED and not one.recording for one in told)
+    found: list[Told] = []
+    for fact in facts:
+        end = Told(at, AttemptState.ENDED, cost=fact.cost, currency=fact.currency)
+        if not is_over:
+            end = replace(
+                end, disposition=fact.disposition, hangup_cause=fact.hangup_cause, billsec=fact.billsec
+            )
+        found.append(end)
+        if fact.recording_name:
+            found.append(Told(at, AttemptState.ENDED, recording=fact.recording_name))
+    return tuple(found)
+
+
 def summary(told: Sequence[Told], action: InboundAction | None, *, is_asked: bool) -> Summary:
     """What it amounts to. `action` is what was done with the call, None for a call without a rule; `is_asked`: the
     provider has asked, so that it is known whether somebody was rung for it at all."""
+    found = _call_of([one for one in told if not one.recording] or told, action, is_asked=is_asked)
+    return replace(found, recording=max(one.recording for one in told))
+
+
+def _call_of(told: Sequence[Told], action: InboundAction | None, *, is_asked: bool) -> Summary:
     facts = [one for one in told if not one.asked]
     started, last = min(one.at for one in told), max(one.at for one in told)
     ends = [one for one in facts if one.state is AttemptState.ENDED]
@@ -183,6 +301,7 @@ def _summary(
             max(0.0, (ended - answered).total_seconds()) if answered is not None else 0.0,
         ),
         cost=max((one.cost for one in told if one.cost is not None), default=None),
+        currency=max(one.currency for one in told),
         caller=next((one.caller for one in told if one.caller), ""),
         called=next((one.called for one in told if one.called), ""),
         connected=talked[-1].connected if talked else "",
@@ -216,22 +335,45 @@ def answer(rule: Any | None) -> Answer:
     """What a rule, a row, answers; without one a call is refused."""
     if rule is None:
         return Answer(refuse=True)
-    say = (Prompt(rule.text, rule.media),) if rule.text is not None or rule.media is not None else ()
+    say = _prompts(rule.text, rule.media)
     connect = None
     if rule.action in _CONNECTS:
+        numbers = rung(rule)
         connect = Connect(
-            tuple(rule.numbers),
+            tuple(one.number for one in numbers),
             one_by_one=rule.action == InboundAction.CONNECT,
             timeout=rule.ring_seconds,
+            each={one.number: one.seconds for one in numbers if one.seconds != rule.ring_seconds},
             record=rule.record,
+            greeting=_prompts(rule.greeting_text, rule.greeting_media),
+            hide_caller=rule.hide_caller,
+            press=rule.press or "",
         )
     return Answer(
         say=say,
         connect=connect,
         refuse=not say and connect is None,
+        answer_first=rule.answer_first,
         language=rule.language_code,
         voice=rule.voice,
     )
+
+
+def rung(rule: Any) -> tuple[Rung, ...]:
+    """Whom a rule, a row, connects with, and for how long each of them is rung."""
+    return tuple(
+        Rung(one["number"], one["seconds"]) if isinstance(one, dict) else Rung(one, rule.ring_seconds)
+        for one in rule.numbers
+    )
+
+
+def talk_back(rule: Any) -> Talk:
+    """What a caller who is called back by a rule, a row, and whom they are connected with hear before they talk."""
+    if rule.action != InboundAction.CALL_BACK:
+        return PLAIN
+    caller_hears = _prompts(rule.back_text, rule.back_media)
+    other_hears = _prompts(rule.greeting_text, rule.greeting_media)
+    return Talk(next(iter(caller_hears), None), next(iter(other_hears), None))
 
 
 def number_within(caller: str, region: str | None) -> str | None:
@@ -245,16 +387,27 @@ def number_within(caller: str, region: str | None) -> str | None:
         return None
 
 
-def off_the_line(rule: Any, asked_at: datetime) -> datetime:
-    """When somebody who is not connected has hung up, so that their line is free: not every provider tells. `rule` is
-    the row that was answered by."""
-    heard = timedelta(seconds=len(rule.text or "") / SPOKEN_IN_A_SECOND)
-    return asked_at + HANGS_UP + heard + (FILE_LASTS if rule.media is not None else timedelta(0))
+def line_is_free_at(told: Sequence[Told], given: Given, now: datetime) -> datetime:
+    """When the line of a caller who was not connected is free: as soon as the provider has told of the end. Until then
+    it is guessed, should that be never told."""
+    ends = [one.at for one in told if one.state is AttemptState.ENDED]
+    if ends:
+        return min(max(ends), now) + CLEARS  # a clock that is fast there makes nobody wait
+    last = min(max(one.at for one in told), now)
+    asked = min((one.at for one in told if one.asked), default=last)
+    if any(one.state is AttemptState.ANSWERED or one.at > asked for one in told if not one.asked):
+        return last + LISTENS
+    heard = timedelta(seconds=len(given.text or "") / SPOKEN_IN_A_SECOND)
+    return last + HANGS_UP + heard + (FILE_LASTS if given.media is not None else timedelta(0))
 
 
 def is_number(caller: str) -> bool:
     """Whether the caller can be called: it is E.164, and not withheld."""
     return _E164.fullmatch(caller) is not None
+
+
+def _prompts(text: str | None, media: str | None) -> tuple[Prompt, ...]:
+    return () if text is None and media is None else (Prompt(text, media),)
 
 
 def _told_columns(summary: Summary) -> dict[str, Any]:
@@ -272,6 +425,8 @@ def _told_columns(summary: Summary) -> dict[str, Any]:
         "billsec": summary.billsec,
         "cost": summary.cost,
         "dtmf_inputs": summary.keys,
+        "recording_name": summary.recording or None,
+        "currency": summary.currency or None,
     }
 
 

@@ -8,8 +8,9 @@ CDRs and counters in step. `write` then does it in a handful of statements, howe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -25,22 +26,28 @@ from dialer.lifecycle import (
     CallKind,
     CallState,
     CampaignState,
+    CdrKind,
     Disposition,
 )
 from dialer.logs import get_logger
-from dialer.store import attempts, calls, campaigns, cdrs, messages
+from dialer.models.webhook import WebhookEvent
+from dialer.store import attempts, calls, campaigns, cdrs, messages, verifications
 from dialer.store.attempts import AttemptMove
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import Deltas
 from dialer.store.tables import AnyRow
+from dialer.webhooks import outbox
+from dialer.webhooks.events import Happened, attempt_ended, call_ended
 
 log = get_logger(__name__)
 
 #: How long a call waits whose last attempt rings although it was held as never placed.
 CONTRADICTED = timedelta(minutes=15)
 
-#: Kinds of calls whose message says whom they connect with.
-_CONNECTING = frozenset({CallKind.CLICK_TO_CALL, CallKind.CALLBACK})
+#: Kinds of CDRs of calls whose message says whom they connect with.
+_CONNECTING = frozenset({CdrKind.CLICK_TO_CALL, CdrKind.CALLBACK, CdrKind.INBOUND_CALLBACK})
+#: Ends of a one-time password that its verification, if it is one's, goes on from.
+_NOT_BROUGHT = frozenset({CallState.FAILED, CallState.SUPPRESSED, CallState.EXPIRED})
 _OVER = frozenset({CampaignState.STOPPED, CampaignState.FINISHED})
 
 
@@ -58,11 +65,23 @@ class Ledger:
         self._corrections: list[dict[str, Any]] = []
         self._counts: Deltas = Counter()
         self._said: list[str] = []
+        self._not_brought: list[str] = []
+        self._happened: list[Happened] = []
 
-    def advance(self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None, standing: Standing) -> None:
-        """The provider said something new: the attempt now stands at `standing`."""
+    def advance(
+        self,
+        attempt: AnyRow,
+        call: AnyRow,
+        campaign: AnyRow | None,
+        standing: Standing,
+        settle_at: datetime | None = None,
+    ) -> None:
+        """The provider said something new: the attempt now stands at `standing`. `settle_at` is when it is settled if
+        no more is said, None: as before."""
         before = AttemptState(attempt.state)
         values = _columns(standing)
+        if settle_at is not None and standing.state not in ATTEMPT_FINAL:
+            values["settle_at"] = settle_at
         if standing.state is before:
             self._correct(attempt, call, campaign, standing, values)
             return
@@ -86,7 +105,7 @@ class Ledger:
             self._move_call(call, CallState.IN_PROGRESS)
         else:  # its callback was faster than its reply, or the reaper was
             self._attempt_updates.append({"_id": attempt.id, **values})
-            if attempt.disposition is not None:  # it has its CDR already
+            if attempt.disposition is not None and attempt.settle_at is None:  # it has its CDR already
                 self._corrections.append({"_id": attempt.id, "provider_reference": reference})
 
     def not_placed(
@@ -146,9 +165,14 @@ class Ledger:
 
     def settle_unknown(self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None) -> None:
         """Nobody told in time how it ended: the call ends UNKNOWN, for people to see; it is not dialled again. Who is
-        known to have picked up was reached."""
+        known to have picked up was reached. Where the provider might have dialled again and did not, the end that it
+        told of was the last."""
         if attempt.answered_at is not None:
-            self._settle_answered(attempt, call, campaign)
+            self._settle_ended(attempt, call, campaign, Disposition.ANSWERED, self.now, "no end in time")
+            return
+        if attempt.dial_ended_at is not None and attempt.disposition != Disposition.UNKNOWN:
+            disposition, ended_at = Disposition(attempt.disposition), attempt.dial_ended_at
+            self._settle_ended(attempt, call, campaign, disposition, ended_at, "not repeated any more")
             return
         values: dict[str, Any] = {"settle_at": None, "disposition": Disposition.UNKNOWN.value}
         reason = "no final event in time"
@@ -160,18 +184,31 @@ class Ledger:
             self._attempt_updates.append({"_id": attempt.id, **values})
         self._close(attempt, call, campaign, Disposition.UNKNOWN, values)
 
-    def _settle_answered(self, attempt: AnyRow, call: AnyRow, campaign: AnyRow | None) -> None:
-        values = {"disposition": Disposition.ANSWERED.value, "ended_at": self.now, "settle_at": None}
+    def _settle_ended(
+        self,
+        attempt: AnyRow,
+        call: AnyRow,
+        campaign: AnyRow | None,
+        disposition: Disposition,
+        ended_at: datetime,
+        reason: str,
+    ) -> None:
+        values = {"disposition": disposition.value, "ended_at": ended_at, "settle_at": None}
         self._attempt_moves.append(
-            AttemptMove(attempt.id, AttemptState(attempt.state), AttemptState.ENDED, values, "no end in time")
+            AttemptMove(attempt.id, AttemptState(attempt.state), AttemptState.ENDED, values, reason)
         )
-        self._close(attempt, call, campaign, Disposition.ANSWERED, values)
+        self._close(attempt, call, campaign, disposition, values)
 
     def end_call(self, call: AnyRow, state: CallState, reason: str) -> None:
         """A call that is not dialled (any more) ends. Who asked for a single one reads of it in its CDR."""
         self._move_call(call, state, reason=reason)
         if call.campaign_id is None:
             self._cdrs.append(cdr.of_undialled(call, self.now))
+
+    def record_end(self, call: Any) -> None:
+        """A call that is inserted with an end; `call` has its columns as attributes."""
+        self.count(call.campaign_id, call.state)
+        self._tell_of_call(call, CallState(call.state), call.disposition, call.reason)
 
     def suppress(self, call: AnyRow, campaign: AnyRow | None) -> None:
         """On a DND list: the call ends, with a CDR that says so."""
@@ -215,6 +252,9 @@ class Ledger:
             cdrs.update_settled(connection, batch)
         campaigns.count(connection, self._counts)
         messages.wipe(connection, self._said)
+        if self._not_brought:
+            verifications.wake(connection, self._not_brought, self.now)
+        outbox.queue(connection, self._happened, self.now)
 
     def _complete(self, connection: Connection) -> None:
         """Fill in what only messages tell: the caller ids of single calls that were not dialled, which have no attempt
@@ -239,16 +279,18 @@ class Ledger:
     ) -> None:
         """An attempt has come to its end: its CDR, and what becomes of its call."""
         if attempt.settle_at is None:  # given up before: it has its CDR
-            self._settle_late(attempt, call, disposition, values)
+            self._settle_late(attempt, call, campaign, disposition, values)
             return
-        self._cdrs.append(cdr.of_attempt(attempt, call, campaign, disposition, values, self.now))
-        self.count(call.campaign_id, f"cdr.{DIAL_STATUS[disposition]}")
+        self._record_attempt(attempt, call, campaign, disposition, values)
         if call.dials != attempt.number or CallState(call.state) in CALL_ENDS:
             return
         if call.state not in (CallState.DIALLING, CallState.IN_PROGRESS):
             return
         used = repeats.used_from_json(call.repeats)
-        decision = repeats.decide(_policy_of(campaign), disposition, used, self.now)
+        policy = repeats.NO_REPEATS
+        if attempt.provider_repeats is None:  # else its provider has repeated it
+            policy = repeats.stored(call.repeat_policy if campaign is None else campaign.repeat_policy)
+        decision = repeats.decide(policy, disposition, used, self.now)
         if isinstance(decision, repeats.Repeat) and not _is_too_late(call, campaign, decision.due_at):
             self._move_call(
                 call,
@@ -263,11 +305,30 @@ class Ledger:
         state = decision.state if isinstance(decision, repeats.End) else _end_without_repeat(disposition)
         self._move_call(call, state, disposition=disposition.value, reason="")
 
+    def _record_attempt(
+        self,
+        attempt: AnyRow,
+        call: AnyRow,
+        campaign: AnyRow | None,
+        disposition: Disposition,
+        values: Mapping[str, Any],
+    ) -> None:
+        """The CDR of an attempt that had none."""
+        row = cdr.of_attempt(attempt, call, campaign, disposition, values, self.now)
+        self._cdrs.append(row)
+        self.count(call.campaign_id, f"cdr.{DIAL_STATUS[disposition]}")
+        self._tell_of_attempt(attempt, partial(attempt_ended, row, attempt.number, corrected=False))
+
     def _settle_late(
-        self, attempt: AnyRow, call: AnyRow, disposition: Disposition, values: Mapping[str, Any]
+        self,
+        attempt: AnyRow,
+        call: AnyRow,
+        campaign: AnyRow | None,
+        disposition: Disposition,
+        values: Mapping[str, Any],
     ) -> None:
         """The provider's word on an attempt that had been given up: known now, and not dialled again for it."""
-        self._recount_cdr(attempt, call, Disposition.UNKNOWN, disposition, values)
+        self._recount_cdr(attempt, call, campaign, Disposition.UNKNOWN, disposition, values)
         if call.state == CallState.UNKNOWN and disposition is not Disposition.UNKNOWN:
             self._move_call(
                 call, _end_without_repeat(disposition), disposition=disposition.value, reason="settled late"
@@ -292,10 +353,9 @@ class Ledger:
         if AttemptState(attempt.state) not in ATTEMPT_FINAL or after is None:
             return
         if before is None:  # held as never placed, so it has no CDR; its provider knows better
-            self._cdrs.append(cdr.of_attempt(attempt, call, campaign, after, values, self.now))
-            self.count(call.campaign_id, f"cdr.{DIAL_STATUS[after]}")
+            self._record_attempt(attempt, call, campaign, after, values)
         else:
-            self._recount_cdr(attempt, call, before, after, changed)
+            self._recount_cdr(attempt, call, campaign, before, after, changed)
         if after is before or call.dials != attempt.number:
             return
         reached = after in (Disposition.ANSWERED, Disposition.MACHINE)
@@ -306,6 +366,8 @@ class Ledger:
             self._move_call(call, _end_without_repeat(after), disposition=after.value, reason="settled late")
         elif before is not None and call.disposition == before.value:
             self._call_updates.append({"_id": call.id, "disposition": after.value})
+            if CallState(call.state) in CALL_ENDS:
+                self._tell_of_call(call, CallState(call.state), after.value, call.reason, corrected=True)
 
     def _hold_back(self, attempt: AnyRow, call: AnyRow) -> None:
         """A provider rings an attempt that it had said it would not: the next one waits until that is settled."""
@@ -321,10 +383,21 @@ class Ledger:
         self,
         attempt: AnyRow,
         call: AnyRow,
+        campaign: AnyRow | None,
         before: Disposition,
         after: Disposition,
         values: Mapping[str, Any],
     ) -> None:
+        # Apps wait for a recording, which can be fetched later than its call ends.
+        if after is not before or "recording_name" in values:
+            self._tell_of_attempt(
+                attempt,
+                lambda: attempt_ended(
+                    cdr.of_attempt(attempt, call, campaign, after, values, self.now),
+                    attempt.number,
+                    corrected=True,
+                ),
+            )
         self._corrections.append({"_id": attempt.id, **cdr.correction(attempt, after, values)})
         if DIAL_STATUS[before] is not DIAL_STATUS[after]:
             self.count(call.campaign_id, f"cdr.{DIAL_STATUS[before]}", -1)
@@ -338,11 +411,28 @@ class Ledger:
             self.count(call.campaign_id, to_state.value)
             if call.campaign_id is None:
                 self._said.append(call.id)
+            if call.kind == CallKind.OTP and to_state in _NOT_BROUGHT:
+                self._not_brought.append(call.id)
+            disposition = values.get("disposition", call.disposition)
+            self._tell_of_call(call, to_state, disposition, reason, corrected=from_state in CALL_ENDS)
         elif to_state is CallState.WAITING and call.expires_at is not None:
             values["due_at"] = min(values["due_at"], call.expires_at)  # that is when it ends, if not before
         if from_state in CALL_ENDS:
             self.count(call.campaign_id, from_state.value, -1)
         self._call_moves.append(CallMove(call.id, from_state, to_state, values, reason))
+
+    def _tell_of_attempt(self, attempt: AnyRow, data: Callable[[], Mapping[str, Any]]) -> None:
+        self._happened.append(
+            Happened(WebhookEvent.ATTEMPT_ENDED, attempt.account_id, attempt.campaign_id, attempt.id, data)
+        )
+
+    def _tell_of_call(
+        self, call: Any, state: CallState, disposition: str | None, reason: str, *, corrected: bool = False
+    ) -> None:
+        data = partial(call_ended, call, state, disposition, reason, self.now, corrected=corrected)
+        self._happened.append(
+            Happened(WebhookEvent.CALL_ENDED, call.account_id, call.campaign_id, call.id, data)
+        )
 
 
 def standing_of(attempt: AnyRow) -> Standing:
@@ -354,9 +444,13 @@ def standing_of(attempt: AnyRow) -> Standing:
         duration=attempt.duration,
         billsec=attempt.billsec,
         cost=attempt.cost,
+        currency=attempt.currency or "",
+        answered_by=attempt.answered_by or "",
+        recording_name=attempt.recording_name or "",
         ringing_at=attempt.ringing_at,
         answered_at=attempt.answered_at,
         ended_at=attempt.ended_at,
+        dial_ended_at=attempt.dial_ended_at,
         keys=frozenset((datetime.fromisoformat(at), key) for at, key in attempt.keys or ()),
     )
 
@@ -366,6 +460,10 @@ def _columns(standing: Standing) -> dict[str, Any]:
     return {
         # Of few attempts, so that the others' statement does not carry it.
         **({"keys": [[at, key] for at, key in pressed]} if pressed else {}),
+        **({"currency": standing.currency} if standing.currency else {}),
+        **({"answered_by": standing.answered_by} if standing.answered_by else {}),
+        **({"recording_name": standing.recording_name} if standing.recording_name else {}),
+        **({"dial_ended_at": standing.dial_ended_at} if standing.dial_ended_at is not None else {}),
         "disposition": standing.disposition.value if standing.disposition else None,
         "hangup_cause": standing.hangup_cause,
         "duration": standing.duration,
@@ -383,28 +481,6 @@ def _alike(rows: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
     for row in rows:
         alike.setdefault(tuple(sorted(row)), []).append(row)
     return alike.values()
-
-
-def _policy_of(campaign: AnyRow | None) -> repeats.RepeatPolicy:
-    if campaign is None or not campaign.repeat_policy:
-        return repeats.NO_REPEATS
-    return _parsed_policy(repr(campaign.repeat_policy), campaign.repeat_policy)
-
-
-_policies: dict[str, repeats.RepeatPolicy] = {}
-
-
-def _parsed_policy(key: str, stored: Mapping[str, Any]) -> repeats.RepeatPolicy:
-    if key not in _policies:
-        if len(_policies) > 1000:
-            _policies.clear()
-        try:
-            _policies[key] = repeats.RepeatPolicy.parse(stored)
-        except repeats.RepeatPolicyError as error:
-            # Written by another version, say: whoever is not repeated is not rung too often either.
-            log.error("repeat policy cannot be read, so nothing is repeated", error=str(error))
-            _policies[key] = repeats.NO_REPEATS
-    return _policies[key]
 
 
 def _is_too_late(call: AnyRow, campaign: AnyRow | None, due_at: datetime) -> bool:

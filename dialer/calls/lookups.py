@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 #: Between two look-ups of an attempt lies a fourth of its age, so that an end is known soon, beside how long the call
 #: took; at least and at most so much.
 LEAST, MOST = timedelta(seconds=5), timedelta(minutes=15)
-#: How long a provider is asked after the time in which it should have told.
+#: How long a provider is asked after the time in which it should have told, unless its kind says otherwise.
 ASKED_FOR = timedelta(hours=2)
 #: How long the answer to the last look-up is waited for.
 ANSWER_WITHIN = timedelta(seconds=30)
@@ -33,11 +33,12 @@ def patience(
     *,
     can_ask: bool,
     look_up_after: timedelta | None = None,
+    asked_for: timedelta = ASKED_FOR,
     reconcile_after: timedelta | None = None,
 ) -> Patience:
     """The patience with attempts of a kind of provider; `reconcile_after`, where set, ends it.
 
-    Who can be asked is asked first after `look_up_after`, else after `final_event_within`, and for `ASKED_FOR` after
+    Who can be asked is asked first after `look_up_after`, else after `final_event_within`, and for `asked_for` after
     that. Who cannot be asked is settled after `final_event_within`.
     """
     if not can_ask:
@@ -45,7 +46,7 @@ def patience(
         return Patience(alone, alone)
     first = look_up_after or final_event_within
     if reconcile_after is None:
-        return Patience(first, final_event_within + ASKED_FOR, can_ask=True)
+        return Patience(first, final_event_within + asked_for, can_ask=True)
     return Patience(min(first, reconcile_after / 2), reconcile_after, can_ask=True)
 
 

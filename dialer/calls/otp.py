@@ -107,11 +107,17 @@ class NewOtp:
         if template is None:
             raise NotFound(
                 "announce_template_id",
-                "announce_template_id: this account has no such template; check the id, or have the operator add it "
-                "with `dialer template add`.",
+                "announce_template_id: this account has no approved template of this id; check the id, or have the "
+                "operator add it with `dialer template add`.",
+            )
+        compiled = Template.compile(template)
+        if compiled.fields != (OTP,):
+            raise FieldError(
+                "announce_template_id",
+                "announce_template_id: a template for passwords must hold {otp} and no other field; name another.",
             )
         said = spoken(self.otp) if self.channel is Channel.VOICE else self.otp
-        return Template.compile(template).render({OTP: said})
+        return compiled.render({OTP: said})
 
 
 def check_template(text: str) -> None:

@@ -41,6 +41,7 @@ _PROGRESS: Mapping[AttemptState, int] = {
     AttemptState.ANSWERED: 4,
     AttemptState.ENDED: 5,
 }
+_REACHED = frozenset({Disposition.ANSWERED, Disposition.MACHINE})
 _NEVER_AT_PROVIDER = frozenset({AttemptState.NOT_PLACED, AttemptState.REFUSED})
 
 
@@ -48,7 +49,9 @@ class FactLike(Protocol):
     """What one event or one look-up says about an attempt: it is RINGING, ANSWERED or ENDED.
 
     `disposition` and `hangup_cause` (Q.850) count on ENDED only; durations are seconds; `at` is UTC; `dtmf` are the
-    keys pressed, in order. ENDED without a disposition says that it is over, and not how.
+    keys pressed, in order. ENDED without a disposition says that it is over, and not how. `may_dial_again`: the end is
+    that of one dial, and the provider may follow it with another. `answered_by` is the number that picked up (E.164),
+    `recording_name` what it calls a recording by; each empty where it does not say.
     """
 
     @property
@@ -66,13 +69,22 @@ class FactLike(Protocol):
     @property
     def cost(self) -> Decimal | None: ...
     @property
+    def currency(self) -> str: ...
+    @property
+    def answered_by(self) -> str: ...
+    @property
+    def recording_name(self) -> str: ...
+    @property
     def dtmf(self) -> str: ...
+    @property
+    def may_dial_again(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """All that is known of an attempt. `keys` are those pressed, each with its moment, so that one that is told of
-    twice counts once. `contradicted`: its provider spoke of an attempt held as never placed."""
+    twice counts once. `dial_ended_at`: when the latest dial ended after which the provider may dial again.
+    `contradicted`: its provider spoke of an attempt held as never placed."""
 
     state: AttemptState
     disposition: Disposition | None = None
@@ -83,26 +95,31 @@ class Standing:
     ringing_at: datetime | None = None
     answered_at: datetime | None = None
     ended_at: datetime | None = None
+    dial_ended_at: datetime | None = None
+    currency: str = ""
+    answered_by: str = ""
+    recording_name: str = ""
     contradicted: bool = False
     keys: frozenset[tuple[datetime, str]] = frozenset()
 
     @property
     def outcome(self) -> Disposition | None:
-        """The disposition to act on: an end without a word on how, after somebody picked up, is ANSWERED.
+        """The disposition to act on: whoever has picked up was reached, whatever is said of the end.
 
         Keep `disposition` in the tables, not this: a stored guess would outrank the provider's later word.
         """
-        if self.disposition is Disposition.UNKNOWN and self.answered_at is not None:
-            return Disposition.ANSWERED
-        return self.disposition
+        if self.disposition is None or self.answered_at is None or self.disposition in _REACHED:
+            return self.disposition
+        return Disposition.ANSWERED
 
 
 def advance(standing: Standing, facts: Iterable[FactLike]) -> Standing:
     """`standing` after `facts`, in whatever order, however often and in however many batches they come.
 
-    A final state stays. An end without a word on how ends only who had picked up: of anybody else the provider may
-    still say more. Facts about an attempt held as NOT_PLACED or REFUSED leave its state alone and set `contradicted`
-    (the other fields take them in), for the caller to settle the call.
+    A final state stays. An end that the provider may follow with another dial ends nothing. An end without a word on
+    how ends only who had picked up: of anybody else the provider may still say more. Facts about an attempt held as
+    NOT_PLACED or REFUSED leave its state alone and set `contradicted` (the other fields take them in), for the caller
+    to settle the call.
     """
     for fact in facts:
         standing = _with(standing, fact)
@@ -115,15 +132,23 @@ def _with(standing: Standing, fact: FactLike) -> Standing:
         raise ValueError(f"{told} is not something a provider can report of an attempt")
     never_placed = standing.state in _NEVER_AT_PROVIDER
     is_wordless = told is AttemptState.ENDED and fact.disposition is None
-    shown = AttemptState.RINGING if is_wordless else told  # what ends has begun
+    is_one_of_many = told is AttemptState.ENDED and not is_wordless and fact.may_dial_again
+    shown = AttemptState.RINGING if is_wordless or is_one_of_many else told  # what ends has begun
     state = standing.state if never_placed else max(standing.state, shown, key=_PROGRESS.__getitem__)
     disposition, hangup_cause = standing.disposition, standing.hangup_cause
+    dial_ended_at = standing.dial_ended_at
+    cost, currency = standing.cost, standing.currency
+    if fact.cost is not None:  # the currency belongs to its cost
+        cost, currency = max((fact.cost, fact.currency), (fact.cost if cost is None else cost, currency))
     ringing_at, answered_at, ended_at = standing.ringing_at, standing.answered_at, standing.ended_at
     if told is AttemptState.ENDED:
         if fact.disposition is not None:
             told_ending = (fact.disposition, fact.hangup_cause)
             disposition, hangup_cause = max((disposition, hangup_cause), told_ending, key=_ending_strength)
-        ended_at = _least(ended_at, fact.at)
+        if is_one_of_many:
+            dial_ended_at = _most(dial_ended_at, fact.at)
+        else:
+            ended_at = _least(ended_at, fact.at)
     elif told is AttemptState.ANSWERED:
         answered_at = _least(answered_at, fact.at)
     elif told is AttemptState.RINGING:
@@ -137,10 +162,14 @@ def _with(standing: Standing, fact: FactLike) -> Standing:
         hangup_cause=hangup_cause,
         duration=_most(standing.duration, fact.duration),
         billsec=_most(standing.billsec, fact.billsec),
-        cost=_most(standing.cost, fact.cost),
+        cost=cost,
+        currency=currency,
+        answered_by=max(standing.answered_by, fact.answered_by),
+        recording_name=max(standing.recording_name, fact.recording_name),
         ringing_at=ringing_at,
         answered_at=answered_at,
         ended_at=ended_at,
+        dial_ended_at=dial_ended_at,
         contradicted=standing.contradicted or never_placed,
         keys=standing.keys | {(fact.at, fact.dtmf)} if fact.dtmf and fact.at else standing.keys,
     )

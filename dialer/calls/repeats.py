@@ -9,9 +9,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from dialer.lifecycle import DIAL_STATUS, CallState, Disposition
+from dialer.logs import get_logger
+
+log = get_logger(__name__)
 
 MOST_TIMES = 100
 LONGEST_DELAY = 30 * 24 * 3600
@@ -160,6 +163,44 @@ class RepeatPolicy:
                 rules[disposition] = _rule(where, entry)
         return cls(rules, None if most is None else _number("most", most, MOST_TIMES), shares)
 
+    def to_mitto(self) -> dict[str, int]:
+        """The policy in Mitto's words, as `of_mitto` reads them.
+
+        Raises `RepeatPolicyError` for one that they cannot say: Mitto has one count and one delay for each of four
+        outcomes, and no bound of all repeats together.
+        """
+        if not self.times:
+            return {"isRepeat": 0}
+        if self.most is not None and self.most < self.times:
+            raise RepeatPolicyError(
+                "most bounds all repeats of a call together, and Mitto counts each outcome by itself: leave most out, "
+                "or give the repeats as isRepeat, repeatBusy, repeatBusyCount and so on."
+            )
+        told = {"isRepeat": 1}
+        for outcome, dispositions in _MITTO_OUTCOMES.items():
+            holders = {self._holder(one) if self.rule_of(one) else None for one in dispositions}
+            together = ", ".join(dispositions)
+            if len(holders) > 1 or not holders <= {None, *dispositions}:
+                raise RepeatPolicyError(
+                    f"Mitto counts {together} together, as repeat{outcome}, and apart from all others: give one of "
+                    "them a rule and the others same_as, or none of them one."
+                )
+            holder = holders.pop()
+            rule = None if holder is None else self.rules[holder]
+            if rule is None or not rule.times:
+                continue
+            delays = {rule.delay_of(repeat) for repeat in range(rule.times)}
+            if len(delays) > 1:
+                raise RepeatPolicyError(
+                    f"Mitto has one delay for all repeats of {together}: give delays one number of seconds."
+                )
+            told |= {
+                f"repeat{outcome}": 1,
+                f"repeat{outcome}Count": rule.times,
+                f"repeat{outcome}Int": int(delays.pop().total_seconds()),
+            }
+        return told
+
     def to_json(self) -> dict[str, object]:
         """The shape that `parse` reads; a backoff comes out as its delays."""
         entries: dict[str, object] = {
@@ -170,6 +211,11 @@ class RepeatPolicy:
             disposition.value: {"same_as": shared.value} for disposition, shared in self.shares.items()
         }
         return {"most": self.most, "rules": entries}
+
+    @property
+    def times(self) -> int:
+        """The repeats of all rules together."""
+        return sum(rule.times for rule in self.rules.values())
 
     def _holder(self, disposition: Disposition) -> Disposition:
         return self.shares.get(disposition, disposition)
@@ -184,6 +230,26 @@ class RepeatPolicy:
 
 
 NO_REPEATS = RepeatPolicy()
+
+
+def stored(given: Mapping[str, Any] | None) -> RepeatPolicy:
+    """The policy that `RepeatPolicy.to_json` wrote; none when it cannot be read."""
+    if not given:
+        return NO_REPEATS
+    key = repr(given)
+    if key not in _stored:
+        if len(_stored) > 1000:
+            _stored.clear()
+        try:
+            _stored[key] = RepeatPolicy.parse(given)
+        except RepeatPolicyError as error:
+            # Written by another version, say: whoever is not repeated is not rung too often either.
+            log.error("repeat policy cannot be read, so nothing is repeated", error=str(error))
+            _stored[key] = NO_REPEATS
+    return _stored[key]
+
+
+_stored: dict[str, RepeatPolicy] = {}
 
 
 @dataclass(frozen=True, slots=True)

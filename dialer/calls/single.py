@@ -1,7 +1,9 @@
-"""Single calls: those without a campaign, asked for one by one and dialled at once: one-time passwords, click-to-calls.
+"""Single calls: those without a campaign, asked for one by one.
 
-Whoever asks for one releases it in the same transaction (`add`), and rings when that is committed. One that cannot
-go now, or that a worker gave back, waits until `release_due` finds it due.
+Somebody waits for the urgent ones, one-time passwords and click-to-calls: whoever asks for one releases it in the same
+transaction (`add`, `add_all`), and rings when that is committed. One that cannot go now, or that a worker gave back,
+waits until `release_due` finds it due. The others wait for the scheduler from the first, which releases them behind the
+urgent ones and at the pace that campaigns keep, so that announcements by the thousand delay nobody.
 """
 
 from __future__ import annotations
@@ -16,17 +18,21 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from dialer import ids
+from dialer.calls import flow_form, talk_form
+from dialer.calls.flow_form import FlowError
 from dialer.calls.ledger import Ledger
+from dialer.calls.repeats import NO_REPEATS, RepeatPolicy
+from dialer.calls.tried import NOBODY, tried
 from dialer.campaigns.release import paces_of
 from dialer.db import one_statement, reading, utc_now, writing
-from dialer.errors import Conflict, FieldError
-from dialer.lifecycle import CallKind, CallState
+from dialer.errors import Conflict, FieldError, NotFound, RequestError
+from dialer.lifecycle import NOT_URGENT, CallKind, CallState
 from dialer.numbers import zone_of
 from dialer.pace.breaker import left_alone_until
-from dialer.pace.limiter import Limiter, Stage
+from dialer.pace.limiter import Limiter, Pace, Stage
 from dialer.providers.contract import Capability
-from dialer.providers.need import Need, able_kinds, of_single, why_nobody, why_unable
-from dialer.store import accounts, attempts, calls, messages, providers, singles
+from dialer.providers.need import Need, able_kinds, of_campaign, of_single, why_nobody, why_unable
+from dialer.store import accounts, calls, messages, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.singles import Asked
 from dialer.store.tables import AnyRow, Rows
@@ -37,101 +43,263 @@ BATCH = 100
 CROWDED = timedelta(seconds=0.25)
 #: … for which there is no provider in use.
 STUCK = timedelta(seconds=1)
+#: Released calls that are not urgent and that no worker has taken yet: more do not help.
+STOCK = 1000
+#: Calls that find no place are looked at again over a time as long as all of them will take, up to so long: looked at
+#: all at once, again and again, they would cost more than they are worth.
+LONGEST_SPREAD = timedelta(minutes=5)
+#: Waiting calls that are counted for it, and the seconds that each takes where no pace says so.
+MOST_COUNTED = 1000
+AT_ONCE = 0.05
 
 Clock = Callable[[Connection], datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Nobody can take a call now: when to ask again, and the provider that it waits for a place of."""
+    """Nobody can take a call now: when to ask again, the provider that it waits for a place of, and the seconds that
+    each call takes at the pace that it waits for."""
 
     due_at: datetime
     crowded_id: str | None = None
+    every: float = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class NewSingle:
     """A single call that is to be made. `message` are the columns of its message, besides the call's id; `life` is how
-    long it is worth dialling."""
+    long it is worth dialling, from the moment at which it is due, unless `expires_at` says when that ends.
+
+    `due_at` is the earliest moment at which it may be dialled, None for at once; `provider` is the name of the only one
+    that may carry it; `time_zone` is the callee's, None: told by the number.
+    """
 
     kind: CallKind
     e164: str
     need: Need
     life: timedelta
     message: Mapping[str, Any]
+    due_at: datetime | None = None
+    expires_at: datetime | None = None
+    repeat_policy: RepeatPolicy = NO_REPEATS
+    metadata: Mapping[str, str] | None = None
+    provider: str | None = None
+    time_zone: str | None = None
 
 
-def add(engine: Engine, asked: Asked, wanted: NewSingle) -> tuple[str, bool]:
-    """Write and commit a single call; its id, and whether it is released, so that a doorbell must be rung. The account
-    is there.
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A single call that was written. `released`: a doorbell must be rung for it."""
 
-    Raises `Conflict` or `FieldError` when no provider of the account could ever carry it.
+    id: str
+    state: CallState
+    due_at: datetime
+    expires_at: datetime
+
+    @property
+    def released(self) -> bool:
+        """Whether it may be dialled now."""
+        return self.state is CallState.RELEASED
+
+
+def add(engine: Engine, asked: Asked, wanted: NewSingle) -> Added:
+    """Write and commit a single call. The account is there.
+
+    Raises `Conflict`, `NotFound` or `FieldError` when no provider of the account could ever carry it.
     """
-    account, now = asked.account, asked.now
-    candidates = _able(asked.providers, wanted.need)
-    (call_id,) = ids.call_ids(1, now)
-    with _placing(engine, account, candidates) as connection:
-        places = _Places(connection)
-        places.lock([account], candidates)
-        found = places.find(account, candidates, now)
-        released = not isinstance(found, Later)
-        singles.add(
-            connection,
-            {
-                "id": call_id,
-                "account_id": account.id,
-                "kind": wanted.kind.value,
-                "e164": wanted.e164,
-                "time_zone": zone_of(wanted.e164) or account.time_zone,
-                "state": CallState.RELEASED.value if released else CallState.WAITING.value,
-                "due_at": found.due_at if isinstance(found, Later) else now,
-                "released_at": now if released else None,
-                "rung_at": now if released else None,
-                "expires_at": now + wanted.life,
-                "provider_id": found.crowded_id if isinstance(found, Later) else found.id,
-                "dials": 0,
-                "unsent": 0,
-                "repeats": {},
-                "reason": "" if released else "no provider free",
-                "created_at": now,
-            },
-            {"call_id": call_id, **wanted.message},
+    candidates = [able(asked.providers, wanted.need, wanted.provider)]
+    with placing(engine, asked) as connection:
+        return _add(connection, asked, [wanted], candidates)[0]
+
+
+def add_to(connection: Connection, asked: Asked, wanted: NewSingle) -> Added:
+    """`add`, in the caller's transaction, which writes."""
+    return _add(connection, asked, [wanted], [able(asked.providers, wanted.need, wanted.provider)])[0]
+
+
+def add_all(
+    connection: Connection,
+    asked: Asked,
+    wanted: Sequence[NewSingle],
+    before: Callable[[Sequence[Added]], None] = lambda _: None,
+) -> list[Added]:
+    """Write single calls in the caller's transaction, in a handful of statements however many they are. `before` is
+    told of what will be written, and may raise.
+
+    Raises what `add` raises, as `NotPlaceable`, before anything is written.
+    """
+    candidates = []
+    for place, one in enumerate(wanted):
+        try:
+            candidates.append(able(asked.providers, one.need, one.provider))
+        except RequestError as error:
+            raise NotPlaceable(place, error) from error
+    return _add(connection, asked, wanted, candidates, before)
+
+
+class NotPlaceable(Exception):
+    """One of several single calls that no provider could ever carry: its place among them, and why."""
+
+    def __init__(self, place: int, why: RequestError) -> None:
+        super().__init__(why.message)
+        self.place = place
+        self.why = why
+
+
+def new_row(
+    call_id: str, account: AnyRow, wanted: NewSingle, now: datetime, due_at: datetime
+) -> dict[str, Any]:
+    """The row of a single call that waits, and expires its life after `due_at` unless it says when; `account` has an id
+    and a zone."""
+    return {
+        "id": call_id,
+        "account_id": account.id,
+        "kind": wanted.kind.value,
+        "e164": wanted.e164,
+        "time_zone": wanted.time_zone or zone_of(wanted.e164) or account.time_zone,
+        "state": CallState.WAITING.value,
+        "due_at": due_at,
+        "released_at": None,
+        "rung_at": None,
+        "expires_at": wanted.expires_at or due_at + wanted.life,
+        "provider_id": None,
+        "dials": 0,
+        "unsent": 0,
+        "repeats": {},
+        "repeat_policy": wanted.repeat_policy.to_json() if wanted.repeat_policy.rules else None,
+        "metadata": None if wanted.metadata is None else dict(wanted.metadata),
+        "reason": "",
+        "created_at": now,
+    }
+
+
+def able(rows: Sequence[Any], need: Need, name: str | None = None) -> list[AnyRow]:
+    """Those of an account's enabled providers that can carry it and are not paused, in the order of their trial; `name`
+    is that of the only one that may.
+
+    Raises `NotFound` when there is none of that name, `Conflict` when there are none at all, `FieldError` when none
+    can, the paused ones included: a person may mend those in time.
+    """
+    named = [row for row in rows if name in (None, row.name)]
+    if rows and not named:
+        raise NotFound(
+            "provider",
+            "provider: this account can use no enabled provider of this name; leave it out to use any.",
         )
-    return call_id, released
+    if not named:
+        raise Conflict(
+            "provider",
+            f"No provider is set up that this account can use: add and enable one that can {need.does} "
+            f"(kinds: {', '.join(able_kinds(need)) or 'none'}).",
+        )
+    able = [row for row in named if not why_unable(row.kind, need)]
+    if not able:
+        raise FieldError("provider", why_nobody((row.kind for row in named), need, "call"))
+    return [row for row in able if row.paused_reason is None]
 
 
-def _placing(
-    engine: Engine, account: AnyRow, candidates: Sequence[AnyRow]
-) -> AbstractContextManager[Connection]:
-    """What a call is written in: with places to be counted a transaction that holds them, else its own statement."""
-    if any(row.max_concurrent is not None for row in (account, *candidates)):
+def placing(engine: Engine, asked: Asked) -> AbstractContextManager[Connection]:
+    """What one call is written in: with places to be counted a transaction that holds them, else its own statement."""
+    if any(row.max_concurrent is not None for row in (asked.account, *asked.providers)):
         return writing(engine)
     return one_statement(engine)
 
 
+def _add(
+    connection: Connection,
+    asked: Asked,
+    wanted: Sequence[NewSingle],
+    candidates: Sequence[Sequence[AnyRow]],
+    before: Callable[[Sequence[Added]], None] = lambda _: None,
+) -> list[Added]:
+    account, now = asked.account, asked.now
+    places = _Places(connection)
+    at_once = [is_urgent(one.kind) and (one.due_at is None or one.due_at <= now) for one in wanted]
+    if any(at_once):
+        places.lock([account], {row.id: row for rows in candidates for row in rows}.values())
+    added, rows, said = [], [], []
+    named = {row.name: row.id for row in asked.providers}
+    for call_id, one, theirs, now_or_never in zip(
+        ids.call_ids(len(wanted), now), wanted, candidates, at_once, strict=True
+    ):
+        due_at = now if one.due_at is None else max(now, one.due_at)
+        found = places.find(account, theirs, now) if now_or_never else Later(due_at)
+        released = not isinstance(found, Later)
+        made = Added(
+            call_id,
+            CallState.RELEASED if released else CallState.WAITING,
+            found.due_at if isinstance(found, Later) else due_at,
+            one.expires_at or due_at + one.life,
+        )
+        rows.append(_row(account, one, made, found, now))
+        said.append(
+            {
+                "call_id": call_id,
+                **one.message,
+                "provider_id": None if one.provider is None else named[one.provider],
+                "time_zone": one.time_zone,
+            }
+        )
+        added.append(made)
+    before(added)
+    singles.add_all(connection, rows, said)
+    return added
+
+
+def _row(
+    account: AnyRow, wanted: NewSingle, made: Added, found: AnyRow | Later, now: datetime
+) -> dict[str, Any]:
+    row = new_row(made.id, account, wanted, now, made.due_at) | {"expires_at": made.expires_at}
+    if not isinstance(found, Later):
+        stamp = {"released_at": now, "rung_at": now, "provider_id": found.id}
+        return row | {"state": CallState.RELEASED.value} | stamp
+    waits_for_place = is_urgent(wanted.kind) and wanted.due_at is None
+    return row | {"provider_id": found.crowded_id, "reason": "no provider free" if waits_for_place else ""}
+
+
+def is_urgent(kind: CallKind | str) -> bool:
+    """Whether somebody waits for single calls of this kind."""
+    return kind not in NOT_URGENT
+
+
 def need_of_single(message: AnyRow) -> Need:
-    """What a single call with this message needs of its provider."""
+    """What a single call with this message needs of its provider. Raises `FlowError` for a flow that another version
+    wrote."""
+    if message.flow is not None:
+        flow = flow_form.stored(message.call_id, message.flow)
+        return of_campaign(text=None, flow=flow, language=message.language_code)
     return of_single(
-        Capability(message.capability), language=message.language_code, record=bool(message.record)
+        Capability(message.capability),
+        language=message.language_code,
+        record=bool(message.record),
+        one_side=message.record_side is not None,
+        talk=talk_form.stored(message),
     )
 
 
-def release_due(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> tuple[str, ...]:
-    """Release single calls that have waited for their time; the ids that a doorbell must be rung for.
+def release_due(
+    engine: Engine, limiter: Limiter, clock: Clock = utc_now, *, urgent: bool = True
+) -> tuple[str, ...]:
+    """Release single calls that have waited for their time, the urgent ones or the others; the ids that a doorbell must
+    be rung for.
 
     Safe in any number of processes at once; its cost depends on the batch. Raises `redis.RedisError` when the pace
     cannot be asked, with nothing changed.
     """
     with reading(engine) as connection:
-        if not singles.is_any_due(connection, clock(connection)):
+        if not singles.is_any_due(connection, clock(connection), urgent=urgent):
+            return ()
+        if not urgent and singles.count_released(connection, STOCK) >= STOCK:
             return ()
     with writing(engine) as connection:
         now = clock(connection)
-        due = singles.lock_due(connection, now, BATCH)
-        return _release(connection, limiter, due, now)
+        due = singles.lock_due(connection, now, BATCH, urgent=urgent)
+        return _release(connection, limiter, due, now, urgent=urgent)
 
 
-def _release(connection: Connection, limiter: Limiter, due: Rows, now: datetime) -> tuple[str, ...]:
+def _release(
+    connection: Connection, limiter: Limiter, due: Rows, now: datetime, *, urgent: bool
+) -> tuple[str, ...]:
     ledger = Ledger(now)
     alive = []
     for call in due:
@@ -142,47 +310,81 @@ def _release(connection: Connection, limiter: Limiter, due: Rows, now: datetime)
     their_accounts = accounts.with_ids(connection, {call.account_id for call in alive})
     their_messages = messages.of_calls(connection, [call.id for call in alive])
     usable = {account_id: providers.usable(connection, account_id) for account_id in their_accounts}
-    dialled = [call for call in alive if call.dials]
-    refused = attempts.refused_by(connection, dialled) if dialled else {}
-    places = _Places(connection, limiter, Counter(call.account_id for call in alive))
+    in_vain = tried(connection, alive, now)
+    places = _Places(connection, limiter, Counter(call.account_id for call in alive), urgent=urgent)
     places.lock(their_accounts.values(), [row for rows in usable.values() for row in rows])
     released: list[CallMove] = []
-    waiting: list[dict[str, Any]] = []
+    waiting: list[tuple[AnyRow, Later]] = []
     for call in alive:
         account, message = their_accounts[call.account_id], their_messages.get(call.id)
-        need = need_of_single(message) if message is not None else Need(())
-        able = [row for row in usable[account.id] if not why_unable(row.kind, need)]
-        # Who has refused it is asked again only where there is nobody else.
-        candidates = [row for row in able if row.id not in refused.get(call.id, ())] or able
-        found = places.find(account, candidates, now)
+        try:
+            need = need_of_single(message) if message is not None else Need(())
+        except FlowError:  # written by another version; the others must not wait for it
+            ledger.end_call(call, CallState.CANCELLED, "its flow cannot be read")
+            continue
+        pinned = message.provider_id if message is not None else None
+        fit = [
+            row for row in usable[account.id] if pinned in (None, row.id) and not why_unable(row.kind, need)
+        ]
+        found = places.find(account, in_vain.get(call.id, NOBODY).order(fit), now)
         if isinstance(found, Later):
-            due_at = found.due_at if call.expires_at is None else min(found.due_at, call.expires_at)
-            waiting.append({"_id": call.id, "due_at": due_at, "provider_id": found.crowded_id})
+            waiting.append((call, found))
         else:
             stamp = {"released_at": now, "rung_at": now, "provider_id": found.id, "reason": ""}
             released.append(CallMove(call.id, CallState.WAITING, CallState.RELEASED, stamp))
+    places.take()
     calls.move(connection, released, now)
-    calls.update(connection, waiting)
+    spread = timedelta(0) if urgent or not waiting else _spread(connection, waiting)
+    calls.update(
+        connection,
+        [
+            _still_waiting(call, later, spread * (place / len(waiting)))
+            for place, (call, later) in enumerate(waiting)
+        ],
+    )
     ledger.write(connection)
     return tuple(move.id for move in released)
 
 
-def have_others(connection: Connection, refused: Sequence[tuple[AnyRow, str]]) -> set[str]:
-    """Those single calls, by id, that a provider may carry which has not refused them; `refused` are calls with the
-    provider that refuses each now."""
-    their_calls = [call for call, _ in refused]
+def _still_waiting(call: AnyRow, later: Later, behind: timedelta) -> dict[str, Any]:
+    due_at = later.due_at + behind
+    return {
+        "_id": call.id,
+        "due_at": due_at if call.expires_at is None else min(due_at, call.expires_at),
+        "provider_id": later.crowded_id if is_urgent(call.kind) else None,
+    }
+
+
+def _spread(connection: Connection, waiting: Sequence[tuple[AnyRow, Later]]) -> timedelta:
+    """Over how long calls are looked at again that found no place."""
+    seconds = max(later.every for _, later in waiting)
+    count = singles.count_due(connection, max(call.due_at for call, _ in waiting), MOST_COUNTED)
+    return min(LONGEST_SPREAD, timedelta(seconds=seconds * max(count, len(waiting))))
+
+
+def have_others(
+    connection: Connection, failed: Sequence[tuple[AnyRow, str]], now: datetime, *, at_once: bool
+) -> set[str]:
+    """Those single calls, by id, that a provider may carry which has not refused them; `failed` are calls with the
+    provider that does not take each now. `at_once`: one that may be called now and was not missed, either."""
+    their_calls = [call for call, _ in failed]
     their_messages = messages.of_calls(connection, [call.id for call in their_calls])
-    before = attempts.refused_by(connection, their_calls)
+    before = tried(connection, their_calls, now)
+    usable = {one: providers.usable(connection, one) for one in {call.account_id for call in their_calls}}
     found = set()
-    for call, provider_id in refused:
+    for call, provider_id in failed:
         message = their_messages.get(call.id)
-        need = Need(()) if message is None else need_of_single(message)
-        others = [
+        try:
+            need = Need(()) if message is None else need_of_single(message)
+        except FlowError:
+            continue
+        pinned = None if message is None else message.provider_id
+        fit = [
             row
-            for row in providers.usable(connection, call.account_id)
-            if row.id != provider_id and row.id not in before.get(call.id, ())
+            for row in usable[call.account_id]
+            if pinned in (None, row.id) and not why_unable(row.kind, need)
         ]
-        if any(not why_unable(row.kind, need) for row in others):
+        if before.get(call.id, NOBODY).has_other(fit, provider_id, now, at_once=at_once):
             found.add(call.id)
     return found
 
@@ -192,9 +394,18 @@ class _Places:
     the worker does."""
 
     def __init__(
-        self, connection: Connection, limiter: Limiter | None = None, due: Mapping[str, int] | None = None
+        self,
+        connection: Connection,
+        limiter: Limiter | None = None,
+        due: Mapping[str, int] | None = None,
+        *,
+        urgent: bool = True,
     ) -> None:
-        """`due`: how many calls each account has; asked for with a limiter."""
+        """`due`: how many calls each account has; asked for with a limiter. Calls that are not `urgent` are released at
+        the pace that campaigns keep."""
+        self._urgent = urgent
+        self._released: Counter[tuple[str, str]] = Counter()
+        self._paces: dict[tuple[str, str], list[Pace]] = {}
         self._connection = connection
         self._limiter = limiter
         self._due = due or {}
@@ -217,6 +428,7 @@ class _Places:
             return Later(now + CROWDED)
         ask_again = now + STUCK
         crowded_id = None
+        every = AT_ONCE
         for provider in candidates:
             if (left_alone := left_alone_until(provider, now)) is not None:
                 ask_again = min(ask_again, left_alone)
@@ -225,10 +437,14 @@ class _Places:
                 crowded_id = crowded_id or provider.id
             elif (wait := self._wait(account, provider)) > 0:
                 ask_again = min(ask_again, now + timedelta(seconds=wait))
+                every = max(
+                    (60 / pace.calls_per_minute for pace in self._paces[account.id, provider.id]),
+                    default=AT_ONCE,
+                )
             else:
                 self._take(account, provider)
                 return provider
-        return Later(ask_again, crowded_id)
+        return Later(ask_again, crowded_id, every)
 
     def _has_room(self, column: str, holder: AnyRow) -> bool:
         if holder.max_concurrent is None:
@@ -245,7 +461,9 @@ class _Places:
         key = account.id, provider.id
         if key not in self._tokens:
             paces = paces_of(None, account, provider)
-            grant = self._limiter.look(Stage.SEND, provider.id, paces, self._due[account.id], ahead=True)
+            stage = Stage.SEND if self._urgent else Stage.RELEASE
+            grant = self._limiter.look(stage, provider.id, paces, self._due[account.id], ahead=self._urgent)
+            self._paces[key] = paces
             self._tokens[key] = grant.calls, grant.wait
         tokens, wait = self._tokens[key]
         return 0.0 if tokens > 0 else max(wait, 0.01)
@@ -257,21 +475,13 @@ class _Places:
         if (account.id, provider.id) in self._tokens:
             tokens, wait = self._tokens[account.id, provider.id]
             self._tokens[account.id, provider.id] = tokens - 1, wait
+            self._released[account.id, provider.id] += 1
 
-
-def _able(rows: Sequence[Any], need: Need) -> list[AnyRow]:
-    """Those of an account's providers that can carry it and are not paused, in the order in which they are tried.
-
-    Raises `Conflict` when there are none at all, `FieldError` when none can, the paused ones included: a person may
-    mend those in time.
-    """
-    if not rows:
-        raise Conflict(
-            "provider",
-            f"No provider is set up that this account can use: add and enable one that can {need.does} "
-            f"(kinds: {', '.join(able_kinds(need)) or 'none'}).",
-        )
-    able = [row for row in rows if not why_unable(row.kind, need)]
-    if not able:
-        raise FieldError("provider", why_nobody((row.kind for row in rows), need, "call"))
-    return [row for row in able if row.paused_reason is None]
+    def take(self) -> None:
+        """Take the tokens of those that were found a place and are not urgent: what is urgent takes them when it is
+        sent."""
+        if self._limiter is None or self._urgent:
+            return
+        for (account_id, provider_id), count in self._released.items():
+            paces = self._paces[account_id, provider_id]
+            self._limiter.take(Stage.RELEASE, provider_id, paces, count)

@@ -166,6 +166,15 @@ def first_instant_after_gap(zone: ZoneInfo, wall: datetime) -> datetime | None:
     return latest.replace(microsecond=0)
 
 
+def instants(zone: ZoneInfo, wall: datetime) -> tuple[datetime, datetime]:
+    """The earlier and the later instant (UTC) of a wall time; of one that does not exist, the jump over it."""
+    jump = first_instant_after_gap(zone, wall)
+    if jump is not None:
+        return jump, jump
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first, second
+
+
 @lru_cache(maxsize=1024)
 def known_zone(name: str) -> ZoneInfo | None:
     """The zone of an IANA name such as `Asia/Kolkata`, exactly as it is spelled there, or None."""
@@ -200,18 +209,9 @@ def _bounds(window: CallingWindow, zone: ZoneInfo, day: date) -> tuple[datetime,
     Of a wall time that comes twice, the later one opens and the earlier one closes.
     """
     closing_day = day if window.start < window.end else day + _ONE_DAY
-    opens = _instants(zone, datetime.combine(day, window.start))[1]
-    closes = _instants(zone, datetime.combine(closing_day, window.end))[0]
+    opens = instants(zone, datetime.combine(day, window.start))[1]
+    closes = instants(zone, datetime.combine(closing_day, window.end))[0]
     return opens, closes
-
-
-def _instants(zone: ZoneInfo, wall: datetime) -> tuple[datetime, datetime]:
-    """The earlier and the later instant (UTC) of a wall time; of one that does not exist, the jump over it."""
-    jump = first_instant_after_gap(zone, wall)
-    if jump is not None:
-        return jump, jump
-    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    return first, second
 
 
 def _comes_twice(local: datetime) -> bool:

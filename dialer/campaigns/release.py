@@ -16,18 +16,23 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
 
 from dialer import ids
-from dialer.calls import flow_form
+from dialer.calls import gate
 from dialer.calls.ledger import Ledger
+from dialer.calls.tried import NOBODY, tried
 from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, known_zone, next_opening
+from dialer.campaigns import carriers, openings
+from dialer.campaigns.carriers import Refusals
 from dialer.db import AWAY, reading, utc_now, writing
 from dialer.lifecycle import CallKind, CallState, CampaignState
+from dialer.models.webhook import WebhookEvent
 from dialer.pace.breaker import left_alone_until
 from dialer.pace.limiter import Grant, Limiter, Pace, Stage
-from dialer.providers.need import Need, of_campaign, why_unable
 from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import CampaignMove
 from dialer.store.tables import AnyRow, Rows
+from dialer.webhooks import outbox
+from dialer.webhooks.events import Happened, campaign_ended
 
 #: Calls released in one transaction.
 BATCH = 300
@@ -57,6 +62,9 @@ LOST_ZONE = timedelta(hours=1)
 SHARED = frozenset({"account", "provider"})
 #: Calls ended in one transaction after a stop or an end date.
 ENDED_AT_ONCE = 500
+
+#: What this process knows of refusals.
+_refusals = Refusals()
 
 Clock = Callable[[Connection], datetime]
 
@@ -88,6 +96,15 @@ class Route:
     calls: int
     tick: timedelta | None
     spills: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Who may carry the next calls of a campaign, in the order in which they are tried; and its due calls, where they
+    had to be looked at for that."""
+
+    candidates: Sequence[AnyRow]
+    due: Rows | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +160,8 @@ def visit(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datet
         return Visit(
             campaign.id, finished=_end_rest(connection, campaign, CallState.EXPIRED, "campaign ended", now)
         )
+    if state is CampaignState.RUNNING and campaign.pass_due_at is not None:
+        return _release_in_pass(connection, limiter, campaign, now)
     if state is CampaignState.RUNNING:
         return _release(connection, limiter, campaign, now)
     if state is CampaignState.SCHEDULED and now >= campaign.start_at:
@@ -152,6 +171,17 @@ def visit(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datet
         wake_at = campaign.end_at if state is CampaignState.PAUSED else campaign.start_at
         campaigns.update(connection, campaign.id, wake_at=wake_at)
     return Visit(campaign.id)
+
+
+def _release_in_pass(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> Visit:
+    """A step of the pass that follows a change of the window, and what is released all the same."""
+    account = accounts.with_id(connection, campaign.account_id)
+    is_left = account is not None and openings.step(connection, campaign, window_of(campaign, account), now)
+    visit = _release(connection, limiter, campaign, now)
+    if is_left and not visit.finished:
+        # The next page at once, behind every other campaign that is due.
+        campaigns.update(connection, campaign.id, wake_at=now, served_at=now)
+    return visit
 
 
 def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datetime) -> Visit:
@@ -164,13 +194,17 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
         # It had its turn: many such campaigns must not come before all others again and again.
         campaigns.update(connection, campaign.id, wake_at=ask_again, served_at=now)
         return Visit(campaign.id)
-    route = _route(connection, limiter, campaign, account, want, now)
+    batch = _batch(connection, campaign, want, now)
+    route = _route(connection, limiter, campaign, account, want, now, batch.candidates)
     if isinstance(route, NoRoute):
         served = {} if route.kept_by_others else {"served_at": now}
         campaigns.update(connection, campaign.id, wake_at=route.ask_again, **served)
         return Visit(campaign.id)
     provider, want = route.provider, route.calls
-    due = calls.lock_due(connection, campaign.id, now, want)
+    due = calls.lock_due(connection, campaign.id, now, want) if batch.due is None else batch.due[:want]
+    if batch.due is None and _is_not_for(connection, campaign, provider, due, batch.candidates, now):
+        campaigns.update(connection, campaign.id, wake_at=now)  # to look who else can carry them
+        return Visit(campaign.id)
     fates, exhausted = _fates(connection, campaign, account, want - len(due), now)
     wanted = len(due) + sum(fate.state is CallState.RELEASED for fate in fates)
     paces = paces_of(campaign, account, provider)
@@ -197,6 +231,51 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
     served = {} if not progress and grant.blocker in SHARED else {"served_at": now}
     campaigns.update(connection, campaign.id, wake_at=wake_at, **served)
     return Visit(campaign.id, released)
+
+
+def _batch(connection: Connection, campaign: AnyRow, want: int, now: datetime) -> Batch:
+    """Who may carry the next calls: not who has refused the first of them, or any lately, where there is somebody else;
+    whom it did not reach comes last.
+
+    Only where such is known the calls are read before the route is chosen.
+    """
+    able = carriers.able_providers(connection, campaign)
+    avoided = _refusals.of(campaign.id, now)
+    if not avoided and not _refusals.has_unreached(campaign.id, now):
+        return Batch(able)
+    due = calls.lock_due(connection, campaign.id, now, want)
+    in_vain = tried(connection, due, now)
+    first = in_vain.get(due[0].id, NOBODY) if due else NOBODY
+    alike = [call for call in due if in_vain.get(call.id, NOBODY) == first]
+    candidates = first.order(able)
+    return Batch([row for row in candidates if row.id not in avoided] or candidates, alike)
+
+
+def _is_not_for(
+    connection: Connection,
+    campaign: AnyRow,
+    provider: AnyRow,
+    due: Rows,
+    candidates: Sequence[AnyRow],
+    now: datetime,
+) -> bool:
+    """Whether this provider has refused, or was not reached by, one of these calls that somebody else may carry; which
+    is noted then."""
+    if len(candidates) < 2:
+        return False
+    in_vain = tried(connection, due, now).values()
+    refused = any(
+        provider.id in one.refused and one.has_other(candidates, provider.id, now) for one in in_vain
+    )
+    if refused:
+        _refusals.note(campaign.id, provider.id, now)
+    unreached = any(
+        provider.id in one.unreached and one.has_other(candidates, provider.id, now, at_once=True)
+        for one in in_vain
+    )
+    if unreached:
+        _refusals.note_unreached(campaign.id, now)
+    return refused or unreached
 
 
 def _room(connection: Connection, campaign: AnyRow, account: AnyRow, now: datetime) -> tuple[int, datetime]:
@@ -229,12 +308,17 @@ def _stock(campaign: AnyRow, account: AnyRow) -> int:
 
 
 def _route(
-    connection: Connection, limiter: Limiter, campaign: AnyRow, account: AnyRow, want: int, now: datetime
+    connection: Connection,
+    limiter: Limiter,
+    campaign: AnyRow,
+    account: AnyRow,
+    want: int,
+    now: datetime,
+    candidates: Sequence[AnyRow],
 ) -> Route | NoRoute:
     """The provider that carries this batch and how many calls it may be, or when to ask again."""
     ask_again = now + STUCK
     kept_by_others = False
-    candidates = _candidates(connection, campaign)
     for place, provider in enumerate(candidates):
         room = _room_at(connection, provider, want, now)
         if isinstance(room, datetime):
@@ -308,22 +392,6 @@ def next_tick(at: datetime, tick: timedelta) -> datetime:
     return at + (EPOCH - at) % tick
 
 
-def _candidates(connection: Connection, campaign: AnyRow) -> list[AnyRow]:
-    """The providers that can carry the campaign's calls, in the order in which they are tried."""
-    need = need_of_campaign(campaign)
-    return [
-        provider
-        for provider in providers.usable(connection, campaign.account_id)
-        if campaign.provider_id in (None, provider.id) and not why_unable(provider.kind, need)
-    ]
-
-
-def need_of_campaign(campaign: AnyRow) -> Need:
-    """What the campaign's calls need of a provider. Raises `FlowError` for a flow that cannot be read any more."""
-    flow = None if campaign.flow is None else flow_form.stored(campaign.id, campaign.flow)
-    return of_campaign(text=campaign.announcement_text, flow=flow, language=campaign.language_code)
-
-
 def paces_of(campaign: AnyRow | None, account: AnyRow, provider: AnyRow) -> list[Pace]:
     """The paces that a call through this provider must keep."""
     holders = (("campaign", campaign), ("account", account), ("provider", provider))
@@ -345,14 +413,14 @@ def _fates(
     lists = campaigns.dnd_lists(connection, [campaign.id]).get(campaign.id, [])
     listed = {e164 for _, e164 in dnd.listed(connection, lists, [contact.e164 for contact in page])}
     window = window_of(campaign, account)
-    openings: dict[str, datetime] = {}
+    known: dict[str, datetime] = {}
 
     def opening(zone_name: str) -> datetime:
-        if zone_name not in openings:
+        if zone_name not in known:
             zone = known_zone(zone_name)
             # A zone gone from this host's tz data: no guess at night; the worker looks again, hour by hour.
-            openings[zone_name] = now + LOST_ZONE if zone is None else next_opening(window, zone, now)
-        return openings[zone_name]
+            known[zone_name] = now + LOST_ZONE if zone is None else next_opening(window, zone, now)
+        return known[zone_name]
 
     fates = decide_fates(
         page, listed, lambda zone: opening(zone or campaign.time_zone), want, now, campaign.end_at
@@ -381,7 +449,7 @@ def decide_fates(
         if due_at >= end_at:
             fates.append(Fate(contact, CallState.EXPIRED, now, "no calling window before the campaign's end"))
         elif due_at > now:
-            fates.append(Fate(contact, CallState.WAITING, due_at, "outside calling window"))
+            fates.append(Fate(contact, CallState.WAITING, due_at, gate.Reason.OUTSIDE_WINDOW.value))
         elif want > 0:
             fates.append(Fate(contact, CallState.RELEASED, now))
             want -= 1
@@ -429,7 +497,7 @@ def _write(
         if row["state"] == CallState.SUPPRESSED:
             ledger.record_suppressed(_Columns(row), campaign)
         if row["ended_at"] is not None:
-            ledger.count(campaign.id, row["state"])
+            ledger.record_end(_Columns(row))
     ledger.write(connection)
     if fates:
         campaigns.update(connection, campaign.id, cursor=fates[-1].contact.position)
@@ -516,6 +584,17 @@ def _finish(connection: Connection, campaign: AnyRow, now: datetime) -> None:
         "every contact has an end",
     )
     campaigns.move(connection, [finish], now)
+    _tell(connection, campaign, CampaignState.FINISHED, now)
+
+
+def _tell(connection: Connection, campaign: AnyRow, state: CampaignState, ended_at: datetime) -> None:
+    """Have apps told that the campaign is over and how, now that its counters move no more."""
+
+    def data() -> Mapping[str, Any]:
+        return campaign_ended(campaign, state, campaigns.counts(connection, campaign.id), ended_at)
+
+    happened = Happened(WebhookEvent.CAMPAIGN_ENDED, campaign.account_id, campaign.id, campaign.id, data)
+    outbox.queue(connection, [happened], ended_at)
 
 
 def _end_rest(connection: Connection, campaign: AnyRow, end: CallState, reason: str, now: datetime) -> bool:
@@ -535,12 +614,15 @@ def _end_rest(connection: Connection, campaign: AnyRow, end: CallState, reason: 
     # Contacts that were never taken end here, counted and not written one by one.
     taken = campaigns.counts(connection, campaign.id).get("taken", 0)
     untaken = max(0, contacts.count(connection, campaign.list_id) - taken)
+    last = contacts.last_position(connection, campaign.list_id)
+    campaigns.update(connection, campaign.id, end_position=last)
     ledger = Ledger(now)
     ledger.count(campaign.id, "taken", untaken)
     ledger.count(campaign.id, end.value, untaken)
     ledger.write(connection)
     if campaign.state == CampaignState.STOPPED:
         campaigns.update(connection, campaign.id, wake_at=None)
+        _tell(connection, campaign, CampaignState.STOPPED, now)
     else:
         _finish(connection, campaign, now)
     return True
@@ -548,5 +630,11 @@ def _end_rest(connection: Connection, campaign: AnyRow, end: CallState, reason: 
 
 def window_of(campaign: AnyRow, account: AnyRow) -> CallingWindow:
     """The calling window that holds: the campaign's own, else its account's, else 08:00–21:00 every day."""
-    given = campaign.calling_window or account.calling_window
+    given = campaign.calling_window
+    return CallingWindow.parse(given) if given else window_of_account(account)
+
+
+def window_of_account(account: Any) -> CallingWindow:
+    """The calling window of an account: its own, else 08:00–21:00 every day."""
+    given = account.calling_window
     return CallingWindow.parse(given) if given else DEFAULT_WINDOW

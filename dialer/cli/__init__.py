@@ -14,19 +14,26 @@ import typer
 from dialer import __version__
 from dialer.cli import (
     account,
-    campaign,
+    audit,
+    call,
+    callback,
+    campaign_make,
     cdr,
+    contact_list,
     db,
     demo,
     dnd,
     doctor,
     imports,
     inbound,
+    media,
     processes,
     provider,
     provider_call,
     template,
     up,
+    verification,
+    webhook,
 )
 from dialer.cli.errors import Commands
 
@@ -47,11 +54,18 @@ app.add_typer(account.app, name="account")
 provider.app.command("call")(provider_call.call)
 app.add_typer(provider.app, name="provider")
 app.add_typer(template.app, name="template")
-app.add_typer(campaign.app, name="campaign")
+app.add_typer(campaign_make.app, name="campaign")
+app.add_typer(contact_list.app, name="list")
 app.add_typer(imports.app, name="import")
 app.add_typer(dnd.app, name="dnd")
+app.add_typer(media.app, name="media")
+app.add_typer(call.app, name="call")
+app.add_typer(callback.app, name="callback")
+app.add_typer(verification.app, name="verification")
 app.add_typer(cdr.app, name="cdr")
 app.add_typer(inbound.app, name="inbound")
+app.add_typer(webhook.app, name="webhook")
+app.command("audit")(audit.audit)
 for command in (
     processes.api,
     processes.worker,

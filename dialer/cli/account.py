@@ -9,14 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from dialer.cli.database import database, find_account
+from dialer.cli import account_key, answers
+from dialer.cli.account_verification import verification
+from dialer.cli.database import database, find_account, note
 from dialer.cli.output import Json, print_one, print_rows, remark
+from dialer.cli.reach import Url, reach
 
 app = typer.Typer(no_args_is_help=True, help="Accounts: the tenants and their keys.")
+app.command()(verification)
+app.add_typer(account_key.app, name="key")
 
 _SHOWN = [
     "id", "name", "enabled", "default_region", "time_zone", "calls_per_minute", "max_concurrent", "frequency_cap",
-    "calling_window", "created_at",
+    "calling_window", "approves_templates", "created_at",
 ]  # fmt: skip
 _KEEP_IT = "Keep the auth key now: it is shown this once, and only its hash is stored."
 
@@ -74,6 +79,7 @@ def create(
     with database() as engine, writing(engine) as connection:
         account_id, auth = accounts.create(connection, name.strip(), datetime.now(UTC), **values)
         dnd_list = dnd.global_list(connection, account_id)
+        note(connection, account_id, "account.create", account_id)
     print_one(
         {"id": account_id, "name": name, "auth": auth, "dnd_list_id": dnd_list.id if dnd_list else None},
         as_json=json,
@@ -98,6 +104,21 @@ def list_(json: Json = False) -> None:
 
 
 @app.command()
+def show(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Its name or id; with --url its id, or DIALER_ACCOUNT."),
+    ] = None,
+    json: Json = False,
+    url: Url = None,
+) -> None:
+    """Show an account, with its limits and its calling window."""
+    with reach(url, name) as api:
+        found = api.account.get()
+    answers.show(found, as_json=json)
+
+
+@app.command()
 def update(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name or id.")],
     region: Region = None,
@@ -110,13 +131,21 @@ def update(
         bool | None,
         typer.Option("--enable/--disable", help="A disabled account can do nothing, and its calls wait."),
     ] = None,
+    approve_templates: Annotated[
+        bool | None,
+        typer.Option(
+            "--approve-templates/--no-approve-templates",
+            help="Whether its own keys with the scope admin may approve its templates [default: no].",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Change an account; what is not named stays as it is.
 
     Running campaigns keep to the new limits from their next call on.
     """
-    from dialer.db import reading, writing
+    from dialer.campaigns import openings
+    from dialer.db import reading, utc_now, writing
     from dialer.store import accounts
 
     limits = {
@@ -133,12 +162,18 @@ def update(
         changes["calling_window"] = _checked_window(calling_window)
     if enabled is not None:
         changes["enabled"] = enabled
+    if approve_templates is not None:
+        changes["approves_templates"] = approve_templates
     if not changes:
         raise typer.BadParameter("name what is to change, such as --calls-per-minute 600.", param_hint="NAME")
     with database() as engine:
         account = find_account(engine, name)
         with writing(engine) as connection:
+            if calling_window is not None:
+                # Before the account's row is held, for which the scheduler waits while it holds a campaign's.
+                openings.begin_of_account(connection, account.id, utc_now(connection))
             accounts.update(connection, account.id, **changes)
+            note(connection, account.id, "account.change", account.id, changed=changes)
         with reading(engine) as connection:
             row = accounts.with_id(connection, account.id)
     print_one({column: getattr(row, column) for column in _SHOWN}, as_json=json)
@@ -159,6 +194,7 @@ def rotate(
         account = find_account(engine, name)
         with writing(engine) as connection:
             _, auth = accounts.rotate(connection, account.name)
+            note(connection, account.id, "account.rotate", account.id)
     print_one({"id": account.id, "name": account.name, "auth": auth}, as_json=json)
     remark(_KEEP_IT)
 

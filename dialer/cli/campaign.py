@@ -1,280 +1,212 @@
-"""`dialer campaign`: look at campaigns, hold them, end them."""
+"""`dialer campaign`: look at campaigns, hold them, end them. `campaign_make.py` makes them."""
 
 # ruff: noqa: PLC0415 - see dialer/cli/__init__.py
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dialer.cli.database import database, find_account
-from dialer.cli.errors import CommandError
-from dialer.cli.output import Json, print_json_line, print_one, print_rows, progress_console, remark
-from dialer.lifecycle import CALL_ENDS, CALL_OPEN, CallState, CampaignState
+from dialer.cli import answers
+from dialer.cli.answers import show_all, timed
+from dialer.cli.campaign_watch import LOOK_AFAR_EVERY, LOOK_EVERY, progress, watch_until_end
+from dialer.cli.database import database
+from dialer.cli.output import Json, print_json_line, print_one, remark
+from dialer.cli.reach import Account, Url, reach, reaching
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from sqlalchemy import Connection, Engine
-
-    from dialer.store.tables import AnyRow
+    from collections.abc import Iterable, Mapping
 
 app = typer.Typer(no_args_is_help=True, help="Campaigns.")
 
 CampaignId = Annotated[str, typer.Argument(metavar="ID", help="The campaign's id, CM….")]
 
-ENDS = (CampaignState.FINISHED, CampaignState.STOPPED)
-LOOK_EVERY = 0.5  # seconds
-TELL_EVERY = 3.0  # seconds, where nothing can be drawn
-PACE_OVER = 15.0  # seconds over which calls per minute are counted
+
+#: The engine as the account of this campaign sees it.
+reach_campaign = reaching("campaign")
 
 
 @app.command("list")
-def list_(
-    account: Annotated[str | None, typer.Option(help="Only those of this account: id or name.")] = None,
-    json: Json = False,
-) -> None:
-    """List the campaigns, newest first."""
-    from dialer.db import reading
-    from dialer.store import campaigns
+def list_(account: Account = None, json: Json = False, url: Url = None) -> None:
+    """List the campaigns, newest first.
 
-    with database() as engine:
-        account_id = None if account is None else find_account(engine, account).id
-        with reading(engine) as connection:
+    Those of everybody, unless an account is named or asks.
+    """
+    if url is None and account is None:
+        rows: Iterable[Mapping[str, Any]] = _everybodys()
+    else:
+        with reach(url, account) as api:
+            account_id = api.account.get()["id"]
             rows = [
                 {
-                    "id": row.id,
-                    "name": row.name,
-                    "state": row.state,
-                    "account_id": row.account_id,
-                    "calls_per_minute": row.calls_per_minute,
-                    "start_at": row.start_at,
-                    "end_at": row.end_at,
+                    "id": one["id"],
+                    "name": one["name"],
+                    "state": one["state"],
+                    "account_id": account_id,
+                    "calls_per_minute": one["pace"].get("calls_per_minute"),
+                    "start_at": one["start_at"],
+                    "end_at": one["end_at"],
                 }
-                for row in campaigns.of_account(connection, account_id)
+                for one in api.campaigns.list()
             ]
-    print_rows(
+    show_all(
         rows,
         ["id", "name", "state", "account_id", "calls_per_minute", "start_at", "end_at"],
         as_json=json,
-        nothing="There is no campaign yet: the API makes them.",
+        nothing="There is no campaign yet: `dialer campaign create` makes one.",
     )
 
 
-@app.command()
-def show(campaign_id: CampaignId, json: Json = False) -> None:
-    """Show a campaign, what it dials and how far it is."""
+def _everybodys() -> list[dict[str, Any]]:
+    """What no account can ask for."""
     from dialer.db import reading
+    from dialer.store import campaigns
 
+    columns = ("id", "name", "state", "account_id", "calls_per_minute", "start_at", "end_at")
     with database() as engine, reading(engine) as connection:
-        row = _get(connection, campaign_id)
-        shown = {
-            **progress(connection, row),
-            "account_id": row.account_id,
-            "list_id": row.list_id,
-            "caller_id": row.caller_id,
-            "start_at": row.start_at,
-            "end_at": row.end_at,
-            "time_zone": row.time_zone,
-            "calling_window": row.calling_window,
-            "calls_per_minute": row.calls_per_minute,
-            "max_concurrent": row.max_concurrent,
-            "repeat_policy": row.repeat_policy,
-            "provider_id": row.provider_id,
-            "started_at": row.started_at,
-            "ended_at": row.ended_at,
-        }
-    print_one(shown, as_json=json)
+        found = campaigns.of_account(connection, None)
+    return [{name: getattr(row, name) for name in columns} for row in found]
 
 
 @app.command()
-def pause(campaign_id: CampaignId) -> None:
+def show(campaign_id: CampaignId, json: Json = False, url: Url = None, account: Account = None) -> None:
+    """Show a campaign, what it dials and how far it is."""
+    with reach_campaign(url, account, campaign_id) as api:
+        campaign = api.campaigns.get(campaign_id)
+        shown = {
+            **progress(api, campaign),
+            "account_id": api.account.get()["id"],
+            "list_id": campaign["list_id"],
+            "caller_id": campaign["caller_id"],
+            "start_at": campaign["start_at"],
+            "end_at": campaign["end_at"],
+            "time_zone": campaign["time_zone"],
+            "calling_window": _given(campaign["calling_window"]),
+            "calls_per_minute": campaign["pace"].get("calls_per_minute"),
+            "max_concurrent": campaign["pace"].get("max_concurrent"),
+            "repeat_policy": _given(campaign["repeat_policy"]),
+            "provider_repeats": campaign["provider_repeats"],
+            "provider": campaign["provider"],
+            "started_at": campaign["started_at"],
+            "ended_at": campaign["ended_at"],
+        }
+    answers.show(shown, as_json=json)
+
+
+def _given(value: Any) -> Any:
+    """Without what is null: the API names what was not given, too."""
+    if isinstance(value, dict):
+        return {name: _given(one) for name, one in value.items() if one is not None}
+    return value
+
+
+@app.command()
+def start(campaign_id: CampaignId, url: Url = None, account: Account = None) -> None:
+    """Start a draft.
+
+    At its start date, or at once when that has passed.
+    """
+    with reach_campaign(url, account, campaign_id) as api:
+        api.campaigns.start(campaign_id)
+    remark(f"Campaign {campaign_id} is started.")
+
+
+@app.command()
+def preflight(campaign_id: CampaignId, json: Json = False, url: Url = None, account: Account = None) -> None:
+    """Tell whom a campaign would call.
+
+    And whom not, and when it could be through.
+    """
+    with reach_campaign(url, account, campaign_id) as api:
+        found = api.campaigns.preflight(campaign_id)
+    answers.show(found, as_json=json)
+
+
+@app.command("progress")
+def progress_(campaign_id: CampaignId, json: Json = False, url: Url = None, account: Account = None) -> None:
+    """Tell how far a campaign is.
+
+    How fast it is, too, and when it may be through.
+    """
+    with reach_campaign(url, account, campaign_id) as api:
+        found = api.campaigns.progress(campaign_id)
+    answers.show(found, as_json=json)
+
+
+@app.command()
+def history(campaign_id: CampaignId, json: Json = False, url: Url = None, account: Account = None) -> None:
+    """Tell what became of a campaign, and who did it."""
+    with reach_campaign(url, account, campaign_id) as api:
+        found = api.campaigns.history(campaign_id)
+    columns = ["at", "actor", "action", "from_state", "to_state", "reason"]
+    show_all(found, columns, as_json=json, nothing="Nothing became of it yet.")
+
+
+@app.command()
+def pause(campaign_id: CampaignId, url: Url = None, account: Account = None) -> None:
     """Hold a campaign.
 
     Nothing more of it is placed; calls at the provider go on.
     """
-    from dialer.campaigns import control
-
-    _control(campaign_id, control.pause)
+    with reach_campaign(url, account, campaign_id) as api:
+        api.campaigns.pause(campaign_id)
     remark(f"Campaign {campaign_id} is paused.")
 
 
 @app.command()
-def resume(campaign_id: CampaignId) -> None:
+def resume(campaign_id: CampaignId, url: Url = None, account: Account = None) -> None:
     """Go on with a campaign where it was held.
 
     Nobody is called again for it.
     """
-    from dialer.campaigns import control
-
-    _control(campaign_id, control.resume)
+    with reach_campaign(url, account, campaign_id) as api:
+        api.campaigns.resume(campaign_id)
     remark(f"Campaign {campaign_id} goes on.")
 
 
 @app.command()
-def stop(campaign_id: CampaignId) -> None:
+def stop(campaign_id: CampaignId, url: Url = None, account: Account = None) -> None:
     """End a campaign for good.
 
     What was not dialled is cancelled.
     """
-    from dialer.campaigns import control
-
-    _control(campaign_id, control.stop)
+    with reach_campaign(url, account, campaign_id) as api:
+        api.campaigns.stop(campaign_id)
     remark(f"Campaign {campaign_id} is stopped.")
 
 
 @app.command()
-def watch(campaign_id: CampaignId, json: Json = False) -> None:
+def watch(campaign_id: CampaignId, json: Json = False, url: Url = None, account: Account = None) -> None:
     """Watch a campaign until it ends.
 
     With `--json`, a line of JSON for each change.
     """
-    with database() as engine:
-        watch_until_end(engine, campaign_id, print_json_line if json else None)
-
-
-def watch_until_end(
-    engine: Engine,
-    campaign_id: str,
-    tell: Callable[[dict[str, Any]], None] | None = None,
-    deadline: float | None = None,
-) -> dict[str, Any]:
-    """Follow a campaign to its end and return its last progress. Each change goes to `tell`; without it, the
-    progress is drawn live on a terminal, or told in a line per change elsewhere.
-
-    `deadline` is of the monotonic clock: `CommandError` when the campaign has not ended by then.
-    """
-    from rich.live import Live
-
-    console = progress_console()
-    pace = Pace()
-    last: dict[str, Any] = {}
-    tell_at = 0.0
-    with Live(console=console, refresh_per_second=4, auto_refresh=False, transient=False) as live:
-        while True:
-            now = _snapshot(engine, campaign_id)
-            now["calls_per_minute"] = pace.of(sum(now["results"].values()), time.monotonic())
-            changed = _without_pace(now) != _without_pace(last)
-            if tell is not None and changed:
-                tell(now)
-            elif tell is None and console.is_terminal:
-                live.update(picture(now), refresh=True)
-            elif tell is None and changed and (now["state"] in ENDS or time.monotonic() >= tell_at):
-                remark(sentence(now))
-                tell_at = time.monotonic() + TELL_EVERY
-            last = now
-            if now["state"] in ENDS:
-                return now
-            if deadline is not None and time.monotonic() > deadline:
-                raise CommandError(f"Campaign {campaign_id} has not ended in time: it is {sentence(now)}.")
-            time.sleep(LOOK_EVERY)
-
-
-def progress(connection: Connection, row: AnyRow) -> dict[str, Any]:
-    """How far a campaign is: contacts, calls by state, results by dial status."""
-    import sqlalchemy as sa
-
-    from dialer.store import campaigns, contacts
-    from dialer.store.tables import call, in_states
-
-    counts = campaigns.counts(connection, row.id)
-    states = {
-        found.state: found[1]
-        for found in connection.execute(
-            sa.select(call.c.state, sa.func.count())
-            .where(call.c.campaign_id == row.id, in_states(call, CALL_OPEN))
-            .group_by(call.c.state)
+    with reach_campaign(url, account, campaign_id) as api:
+        campaign = api.campaigns.get(campaign_id)
+        watch_until_end(
+            lambda: progress(api, campaign),
+            print_json_line if json else None,
+            every=LOOK_EVERY if url is None else LOOK_AFAR_EVERY,
         )
-    }
-    return {
-        "id": row.id,
-        "name": row.name,
-        "state": row.state,
-        "contacts": contacts.count(connection, row.list_id),
-        "taken": counts.get("taken", 0),
-        "open": {state.value: states[state] for state in CallState if states.get(state)},
-        "ended": {
-            state.value: counts[state] for state in CallState if state in CALL_ENDS and counts.get(state)
-        },
-        "results": {
-            name.removeprefix("cdr."): n
-            for name, n in sorted(counts.items())
-            if name.startswith("cdr.") and n
-        },
-    }
 
 
-class Pace:
-    """Calls per minute, over the last seconds."""
+@app.command()
+def append(
+    campaign_id: CampaignId,
+    numbers: Annotated[list[str] | None, typer.Argument(metavar="[NUMBER]…", help="Numbers to call.")] = None,
+    body: answers.Body = None,
+    json: Json = False,
+    url: Url = None,
+    account: Account = None,
+) -> None:
+    """Add contacts to a campaign's list, also while it runs.
 
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, int]] = deque()
-
-    def of(self, calls: int, now: float) -> int:
-        """The pace when `calls` had ended by `now` (monotonic seconds)."""
-        self._seen.append((now, calls))
-        while now - self._seen[0][0] > PACE_OVER:
-            self._seen.popleft()
-        then, before = self._seen[0]
-        return round((calls - before) * 60 / (now - then)) if now > then else 0
-
-
-def sentence(now: dict[str, Any]) -> str:
-    """A campaign's progress in a line."""
-    ended = sum(now["ended"].values())
-    results = ", ".join(f"{name} {count}" for name, count in now["results"].items()) or "none yet"
-    return f"{now['state']}: {ended} of {now['contacts']} contacts have an end; results: {results}"
-
-
-def picture(now: dict[str, Any]) -> RenderableType:
-    """A campaign's progress, drawn."""
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    ended, contacts = sum(now["ended"].values()), now["contacts"]
-    head = Table.grid(padding=(0, 2))
-    head.add_row(
-        Text(now["name"], style="bold"),
-        Text(now["state"], style="yellow" if now["state"] == CampaignState.PAUSED else "green"),
-        ProgressBar(total=max(1, contacts), completed=ended, width=20, finished_style="green"),
-        Text(f"{ended}/{contacts}"),
-        Text(f"{now.get('calls_per_minute', 0)} calls/min", style="dim"),
-    )
-    body = Table.grid(padding=(0, 2))
-    for title, numbers in (("calls", now["open"]), ("ends", now["ended"]), ("results", now["results"])):
-        words = "  ".join(f"{name} {count}" for name, count in numbers.items()) or "-"
-        body.add_row(Text(title, style="dim"), Text(words))
-    return Group(head, body)
-
-
-def _without_pace(snapshot: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in snapshot.items() if name != "calls_per_minute"}
-
-
-def _snapshot(engine: Engine, campaign_id: str) -> dict[str, Any]:
-    from dialer.db import reading
-
-    with reading(engine) as connection:
-        return progress(connection, _get(connection, campaign_id))
-
-
-def _control(campaign_id: str, change: Callable[[Connection, None, str, datetime], None]) -> None:
-    from dialer.db import writing
-
-    with database() as engine, writing(engine) as connection:
-        change(connection, None, campaign_id, datetime.now(UTC))
-
-
-def _get(connection: Connection, campaign_id: str) -> AnyRow:
-    from dialer.store import campaigns
-
-    row = campaigns.with_ids(connection, [campaign_id]).get(campaign_id)
-    if row is None:
-        raise CommandError(f"There is no campaign {campaign_id}: `dialer campaign list` shows them.")
-    return row
+    Numbers alone, or with names and fields by --body, `{"contacts": […]}`.
+    """
+    contacts = [*answers.read_body(body).get("contacts", []), *({"number": one} for one in numbers or ())]
+    if not contacts:
+        raise typer.BadParameter("name a number, or give --body.", param_hint="NUMBER")
+    with reach_campaign(url, account, campaign_id) as api:
+        added = api.campaigns.add_contacts(campaign_id, contacts)
+    print_one(timed(added), as_json=json)

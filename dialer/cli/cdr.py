@@ -4,51 +4,36 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dialer.cli.database import database
-from dialer.cli.output import json_line
+from dialer.cli.answers import MOST, Limit, given, show_all
+from dialer.cli.database import database, find_account
+from dialer.cli.options import spread
+from dialer.cli.output import Json
+from dialer.cli.reach import Account, Url, owner_of, reach
+from dialer.lifecycle import DialStatus, Disposition
 
 if TYPE_CHECKING:
-    from dialer.store.tables import AnyRow
+    from dialer.store.cdrs import Filter
 
 app = typer.Typer(no_args_is_help=True, help="Call detail records.")
 
-#: Name in the export → column of the table.
-COLUMNS = {
-    "id": "id",
-    "account_id": "account_id",
-    "campaign_id": "campaign_id",
-    "list_id": "list_id",
-    "request_id": "call_id",
-    "attempt_id": "attempt_id",
-    "kind": "kind",
-    "provider_id": "provider_id",
-    "provider_reference": "provider_reference",
-    "number": "e164",
-    "connect_to": "connect_to",
-    "caller_id": "caller_id",
-    "dial_status": "dial_status",
-    "disposition": "disposition",
-    "hangup_cause": "hangup_cause",
-    "dialled_at": "dialled_at",
-    "answered_at": "answered_at",
-    "ended_at": "ended_at",
-    "call_date": "call_date",
-    "duration": "duration",
-    "billsec": "billsec",
-    "cost": "cost",
-    "dtmf_inputs": "dtmf_inputs",
-}
-#: What a spreadsheet takes for the start of a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_COLUMNS = [
+    "call_date",
+    "direction",
+    "number",
+    "dial_status",
+    "disposition",
+    "billsec",
+    "campaign_id",
+    "request_id",
+]
 
 
 class Format(StrEnum):
@@ -58,68 +43,142 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-@app.callback()
-def _noun() -> None:
-    """Keeps `export` a word of its own."""
+class Direction(StrEnum):
+    """Which way a call went."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
 
 
-@app.command()
-def export(
-    campaign: Annotated[str | None, typer.Option(help="Only those of the campaign with this id.")] = None,
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which CDRs are meant."""
+
+    campaign: Annotated[str | None, typer.Option(help="Only those of the campaign with this id.")] = None
+    call: Annotated[str | None, typer.Option(help="Only those of the call with this id.")] = None
     from_: Annotated[
         str | None, typer.Option("--from", metavar="DATE", help="From this date or time on (UTC).")
-    ] = None,
+    ] = None
     to: Annotated[
         str | None,
         typer.Option(
             "--to", metavar="DATE", help="Until the end of this date, or until just before this time (UTC)."
         ),
-    ] = None,
+    ] = None
+    disposition: Annotated[
+        Disposition | None,
+        typer.Option(case_sensitive=False, metavar="WORD", help="That ended so, such as NO_ANSWER."),
+    ] = None
+    dial_status: Annotated[
+        DialStatus | None,
+        typer.Option(
+            case_sensitive=False, metavar="WORD", help="The same in the first generation's words: NOANSWER."
+        ),
+    ] = None
+    direction: Annotated[
+        Direction | None,
+        typer.Option(case_sensitive=False, metavar="WORD", help="outbound or inbound."),
+    ] = None
+    number: Annotated[str | None, typer.Option(help="To this number; with --direction inbound, from it.")] = (
+        None
+    )
+
+    @property
+    def since(self) -> datetime | None:
+        """The first moment. Wrong usage for what is none."""
+        return None if self.from_ is None else instant(self.from_, "--from")
+
+    @property
+    def before(self) -> datetime | None:
+        """The first moment that is too late. Wrong usage for what is none."""
+        return None if self.to is None else instant(self.to, "--to", end_of_day=True)
+
+    def asked(self) -> dict[str, Any]:
+        """As the API is asked for them."""
+        return given(
+            campaign_id=self.campaign,
+            call_id=self.call,
+            from_=self.since,
+            to=self.before,
+            disposition=self.disposition,
+            dial_status=self.dial_status,
+            direction=self.direction,
+            number=self.number,
+        )
+
+    def filter(self, region: str | None) -> Filter:
+        """As the database is asked for them. Wrong usage for what is no number of this region."""
+        from dialer.numbers import NumberError, to_e164
+        from dialer.store.cdrs import Filter
+
+        try:
+            e164 = None if self.number is None else to_e164(self.number, region)
+        except NumberError as error:
+            raise typer.BadParameter(error.reason, param_hint="--number") from None
+        return Filter(
+            campaign_id=self.campaign,
+            call_id=self.call,
+            since=self.since,
+            before=self.before,
+            disposition=self.disposition,
+            dial_status=self.dial_status,
+            came_in=None if self.direction is None else self.direction is Direction.INBOUND,
+            e164=e164,
+        )
+
+
+@app.command("list")
+@spread
+def list_all(
+    chosen: Chosen, limit: Limit = MOST, json: Json = False, url: Url = None, account: Account = None
+) -> None:
+    """List an account's CDRs, the newest first."""
+    owner = None if chosen.campaign is None else owner_of("campaign", chosen.campaign)
+    asked = chosen.asked()
+    with reach(url, account, owner) as api:
+        show_all(api.cdrs.list(**asked), _COLUMNS, as_json=json, nothing="There is no such CDR.", limit=limit)
+
+
+@app.command()
+@spread
+def export(
+    chosen: Chosen,
     format_: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.CSV,
+    url: Url = None,
+    account: Account = None,
 ) -> None:
     """Write CDRs to stdout.
 
     They are written as they are read, however many there are. In CSV, numbers are digits without the plus, and texts
     that a spreadsheet would take for a formula begin with an apostrophe; JSON lines hold everything as it is.
     """
+    asked = chosen.asked()
+    if url is not None:
+        with reach(url, account) as api:
+            ask = api.cdrs.export_csv if format_ is Format.CSV else api.cdrs.export_jsonl
+            sys.stdout.buffer.writelines(ask(**asked))
+            sys.stdout.buffer.flush()
+    else:
+        _export(account, chosen, format_)
+
+
+def _export(account: str | None, chosen: Chosen, format_: Format) -> None:
+    """Read beside the database, where they may be everybody's."""
+    from dialer.calls import cdr_export
+    from dialer.settings import get_settings
     from dialer.store import cdrs
 
-    since = None if from_ is None else instant(from_, "--from")
-    before = None if to is None else instant(to, "--to", end_of_day=True)
     with database() as engine:
-        rows = cdrs.export(engine, campaign_id=campaign, since=since, before=before)
+        found = None if account is None else find_account(engine, account)
+        account_id, region = (None, None) if found is None else (found.id, found.default_region)
+        wanted = chosen.filter(region or get_settings().default_region)
+        rows = cdrs.export(engine, wanted, account_id=account_id)
         if format_ is Format.CSV:
-            write_csv(rows)
+            sys.stdout.write(cdr_export.csv_header())
+            sys.stdout.writelines(cdr_export.csv_lines(rows))
         else:
-            sys.stdout.writelines(json_line(record(row)) for row in rows)
-            sys.stdout.flush()
-
-
-def record(row: AnyRow) -> dict[str, Any]:
-    """A CDR with the names of the export."""
-    return {name: getattr(row, column) for name, column in COLUMNS.items()}
-
-
-def write_csv(rows: Iterable[AnyRow]) -> None:
-    """A header and a line for each CDR, on stdout."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        cells = record(row)
-        for name in ("number", "connect_to", "caller_id"):
-            cells[name] = (cells[name] or "").removeprefix("+")
-        writer.writerow([cell(value) for value in cells.values()])
-    sys.stdout.flush()
-
-
-def cell(value: Any) -> str:
-    """A value as a CSV cell that no spreadsheet takes for a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(FORMULA_STARTS) else text
+            sys.stdout.writelines(cdr_export.json_lines(rows))
+        sys.stdout.flush()
 
 
 def instant(text: str, option: str, *, end_of_day: bool = False) -> datetime:

@@ -1,25 +1,33 @@
-"""How commands come to the database."""
+"""How commands come to the database, and how the audit log learns what they changed there."""
 
 # ruff: noqa: PLC0415 - see dialer/cli/__init__.py
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from dialer.cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from dialer.store.tables import AnyRow
 
 
 @contextmanager
 def database() -> Iterator[Engine]:
-    """The database of the settings. `CommandError` unless its schema is the one that this code needs."""
+    """The database of the settings. `CommandError` unless its schema is the one that this code needs, and when the
+    engine of `DIALER_URL` is meant, whose database is elsewhere."""
     from dialer import schema
+
+    if os.environ.get("DIALER_URL"):
+        raise CommandError(
+            "DIALER_URL is set, and this command works beside the database alone: use it there, or without DIALER_URL."
+        )
 
     with any_database() as engine:
         found, needed = schema.current(engine), schema.head()
@@ -43,6 +51,16 @@ def any_database() -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def note(connection: Connection, account_id: str | None, action: str, subject: str, **detail: Any) -> None:
+    """Add to the audit log what the operator does, in the transaction that does it. `account_id`: whose thing is
+    changed; None for what belongs to no account, such as a provider that all may use. `detail` holds no number of a
+    person and no secret."""
+    from dialer.keys import OPERATOR
+    from dialer.store import audit
+
+    audit.add(connection, account_id or audit.NOBODYS, OPERATOR, action, subject, datetime.now(UTC), **detail)
 
 
 def find_account(engine: Engine, account: str) -> AnyRow:

@@ -30,7 +30,7 @@ class Commands(TyperGroup):
         """Runs the command; any error becomes a sentence on stderr and exit code 1."""
         try:
             return super().invoke(ctx)
-        except Exception as error:
+        except Exception as error:  # a person at a terminal gets a sentence, whatever it was
             if is_typers_own(error):
                 raise
             tell(error)
@@ -76,6 +76,7 @@ def _missing_package(error: ModuleNotFoundError) -> str:
 
 
 def _of_ours(error: Exception) -> str | None:
+    from dialer.client.errors import ClientError
     from dialer.embedded import EmbeddedServerError
     from dialer.errors import RequestError
     from dialer.providers.contract import ProviderError
@@ -83,7 +84,15 @@ def _of_ours(error: Exception) -> str | None:
     from dialer.settings import SettingsError
     from dialer.supervisor import SupervisorError
 
-    known = (EmbeddedServerError, ProviderError, RequestError, SecretError, SettingsError, SupervisorError)
+    known = (
+        ClientError,
+        EmbeddedServerError,
+        ProviderError,
+        RequestError,
+        SecretError,
+        SettingsError,
+        SupervisorError,
+    )
     return str(error) if isinstance(error, known) else None
 
 

@@ -4,27 +4,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from sqlalchemy import Connection
 
-from dialer.cli.database import database, find_account
+from dialer.cli import answers
+from dialer.cli.answers import given
+from dialer.cli.database import database
 from dialer.cli.errors import CommandError
-from dialer.cli.output import Json, print_one, print_rows, remark
-from dialer.store.tables import AnyRow
+from dialer.cli.output import Json, remark
+from dialer.cli.reach import Url, reach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 app = typer.Typer(no_args_is_help=True, help="Calls that come in: what becomes of people who call back.")
 
-_SHOWN = ["e164", "account_id", "action", "numbers", "text", "media", "ring_seconds", "record"]
+_LISTED = ["number", "account_id", "action", "numbers", "say", "play", "set_at"]
 
-Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name or id.")]
+Account = Annotated[
+    str, typer.Argument(metavar="ACCOUNT", help="The account's name or id; with --url its id.")
+]
 Number = Annotated[str, typer.Argument(metavar="NUMBER", help="The number that people call.")]
 
 
-@app.command()
-def add(
+@app.command("set")
+def set_(
     account: Account,
     number: Number,
     connect: Annotated[
@@ -34,7 +39,10 @@ def add(
     at_once: Annotated[bool, typer.Option("--at-once", help="Ring all of them at once.")] = False,
     call_back: Annotated[
         bool,
-        typer.Option("--call-back", help="Hang up, call back, and connect with the number of --connect."),
+        typer.Option(
+            "--call-back",
+            help="Hang up, call back, and connect with the first number of --connect that answers.",
+        ),
     ] = False,
     opt_out: Annotated[
         bool,
@@ -45,50 +53,85 @@ def add(
     play: Annotated[
         str | None, typer.Option(help="A recorded file, by the provider's name for it, instead.")
     ] = None,
-    ring: Annotated[int, typer.Option(min=5, max=120, help="Seconds for which each number is rung.")] = 30,
+    answer_first: Annotated[
+        bool,
+        typer.Option(
+            "--answer-first",
+            help="Answer the call before they hear it; else the provider may play it unanswered.",
+        ),
+    ] = False,
+    ring: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=5,
+            max=120,
+            help="Seconds for which each number is rung, 30 unless given, 60 with --at-once; given again for each "
+            "--connect, of each by itself.",
+        ),
+    ] = None,
+    greet_say: Annotated[str | None, typer.Option(help="A text that whoever picks up hears first.")] = None,
+    greet_play: Annotated[
+        str | None, typer.Option(help="A recorded file, by the provider's name for it, instead.")
+    ] = None,
+    back_say: Annotated[
+        str | None,
+        typer.Option(help="With --call-back: a text that the caller hears when they have picked up."),
+    ] = None,
+    back_play: Annotated[
+        str | None, typer.Option(help="A recorded file, by the provider's name for it, instead.")
+    ] = None,
+    hide_caller: Annotated[
+        bool, typer.Option("--hide-caller", help="Hide the caller's number from whoever is rung.")
+    ] = False,
+    press: Annotated[
+        str | None,
+        typer.Option(help="Keys that are pressed when a number has answered; w and W wait, as in W1w3151#."),
+    ] = None,
     record: Annotated[bool, typer.Option("--record", help="Record what is said.")] = False,
     language: Annotated[str, typer.Option(help="The text's language.")] = "en-US",
     voice: Annotated[str, typer.Option(help="The voice that speaks it.")] = "Joanna",
     json: Json = False,
+    url: Url = None,
 ) -> None:
     """Say what becomes of calls to a number.
+
+    It takes the place of what was said before.
 
     Choose one: --connect, --call-back with --connect, --opt-out, --refuse, or --say or --play alone, after which the
     caller is hung up on. A number has one rule; its provider must be set to ask us.
     """
-    from sqlalchemy.exc import IntegrityError
-
-    from dialer.db import writing
-    from dialer.store import inbound
-
-    action = _action(bool(connect), at_once, call_back, opt_out, refuse, bool(say or play))
-    if say and play:
-        raise typer.BadParameter("give --say or --play, not both.", param_hint="--play")
-    with database() as engine:
-        found = find_account(engine, account)
-        row: dict[str, Any] = {
-            "e164": _e164(number, found, "NUMBER"),
-            "account_id": found.id,
-            "action": action,
-            "numbers": [_e164(one, found, "--connect") for one in connect or []],
-            "text": say,
-            "media": play,
-            "ring_seconds": ring,
-            "language_code": language,
-            "voice": voice,
-            "record": record,
-            "created_at": datetime.now(UTC),
-        }
-        try:
-            with writing(engine) as connection:
-                inbound.add_rule(connection, row)
-                askers = _askers(connection, found.id)
-        except IntegrityError:
-            raise CommandError(
-                f"That number has a rule already: `dialer inbound remove {account} {number}` takes it away."
-            ) from None
-        print_one({name: row[name] for name in _SHOWN}, as_json=json)
-    if not askers and not json:
+    if ring and len(ring) not in (1, len(connect or [])):
+        raise typer.BadParameter("give it once, or once for each --connect.", param_hint="--ring")
+    numbers: list[Any] = list(connect or [])
+    if ring and len(ring) > 1:
+        numbers = [{"number": one, "seconds": own} for one, own in zip(numbers, ring, strict=True)]
+    rule: dict[str, Any] = {
+        "action": _action(bool(connect), at_once, call_back, opt_out, refuse, bool(say or play)),
+        "answer_first": answer_first,
+        "hide_caller": hide_caller,
+        "language": language,
+        "voice": voice,
+        "record": record,
+    }
+    more = given(
+        numbers=numbers,
+        ring_seconds=ring[0] if ring else None,
+        say=say,
+        play=play,
+        greet_say=greet_say,
+        greet_play=greet_play,
+        back_say=back_say,
+        back_play=back_play,
+        press=press,
+    )
+    with reach(url, account) as api:
+        made = api.inbound_rules.set(number, **rule, **more)
+    answers.show(made, as_json=json)
+    if json:
+        return
+    for name, why in made["unable"].items():
+        remark(f"Should the number be at {name}, not all of that will be done. {why}")
+    if not made["asked_by"]:
         remark(
             "No enabled provider of this account asks what becomes of calls that come in, so nobody will hear of "
             f"them yet (kinds that do: {', '.join(_asking_kinds())})."
@@ -99,42 +142,66 @@ def add(
 def list_(
     account: Annotated[str | None, typer.Argument(metavar="[ACCOUNT]", help="Only this account's.")] = None,
     json: Json = False,
+    url: Url = None,
 ) -> None:
-    """List what becomes of calls to which numbers."""
-    from dialer.db import reading
-    from dialer.store import inbound
+    """List what becomes of calls to which numbers.
 
-    with database() as engine:
-        account_id = None if account is None else find_account(engine, account).id
-        with reading(engine) as connection:
-            found = inbound.rules(connection, account_id)
-    print_rows(
-        [{name: getattr(row, name) for name in _SHOWN} for row in found],
-        _SHOWN[:6],
+    Those of everybody, unless an account is named or asks.
+    """
+    if url is None and account is None:
+        rows: Iterable[Mapping[str, Any]] = _everybodys()
+    else:
+        with reach(url, account) as api:
+            account_id = api.account.get()["id"]
+            rows = [{**one, "account_id": account_id} for one in api.inbound_rules.list()]
+    answers.show_all(
+        rows,
+        _LISTED,
         as_json=json,
-        nothing="There is no rule: calls that come in are refused. `dialer inbound add ACCOUNT NUMBER` adds one.",
+        nothing="There is no rule: calls that come in are refused. `dialer inbound set ACCOUNT NUMBER` makes one.",
     )
 
 
 @app.command()
-def remove(account: Account, number: Number) -> None:
+def show(account: Account, number: Number, json: Json = False, url: Url = None) -> None:
+    """Show what becomes of calls to a number.
+
+    And which providers would ask.
+    """
+    with reach(url, account) as api:
+        found = api.inbound_rules.get(number)
+    answers.show(found, as_json=json)
+
+
+@app.command()
+def remove(account: Account, number: Number, url: Url = None) -> None:
     """Take away what becomes of calls to a number.
 
     They are refused from then on.
     """
-    from dialer.db import writing
+    from dialer.client import NotFoundError
+
+    with reach(url, account) as api:
+        try:
+            api.inbound_rules.remove(number)
+        except NotFoundError:
+            raise CommandError(
+                f"That number has no rule of this account: `dialer inbound list {account}` shows them."
+            ) from None
+    remark("Calls to that number are refused now.")
+
+
+def _everybodys() -> list[dict[str, Any]]:
+    """What no account can ask for."""
+    from dialer.api.v1.inbound_rules import rule
+    from dialer.db import reading
     from dialer.store import inbound
 
-    with database() as engine:
-        found = find_account(engine, account)
-        e164 = _e164(number, found, "NUMBER")
-        with writing(engine) as connection:
-            removed = inbound.remove_rule(connection, found.id, e164)
-    if not removed:
-        raise CommandError(
-            f"That number has no rule of this account: `dialer inbound list {account}` shows them."
-        )
-    remark("Calls to that number are refused now.")
+    with database() as engine, reading(engine) as connection:
+        return [
+            {**rule(row).model_dump(mode="json"), "account_id": row.account_id}
+            for row in inbound.rules(connection)
+        ]
 
 
 def _action(connects: bool, at_once: bool, call_back: bool, opt_out: bool, refuse: bool, says: bool) -> str:
@@ -155,10 +222,8 @@ def _action(connects: bool, at_once: bool, call_back: bool, opt_out: bool, refus
         raise typer.BadParameter(
             "say with --connect whom the caller is to talk to.", param_hint="--call-back"
         )
-    if at_once and not connects:
-        raise typer.BadParameter("it goes with --connect.", param_hint="--at-once")
-    if refuse and says:
-        raise typer.BadParameter("a call that is refused hears nothing.", param_hint="--refuse")
+    if at_once and (call_back or not connects):
+        raise typer.BadParameter("it goes with --connect, and not with --call-back.", param_hint="--at-once")
     if len(chosen) > 1:
         raise typer.BadParameter("choose one of --connect, --call-back, --opt-out and --refuse.")
     if not chosen and not says:
@@ -166,24 +231,6 @@ def _action(connects: bool, at_once: bool, call_back: bool, opt_out: bool, refus
             "say what is to happen: --connect, --call-back, --opt-out, --refuse, --say …"
         )
     return (chosen[0] if chosen else InboundAction.ANNOUNCE).value
-
-
-def _e164(number: str, account: AnyRow, hint: str) -> str:
-    from dialer.numbers import NumberError, to_e164
-    from dialer.settings import get_settings
-
-    try:
-        return to_e164(number, account.default_region or get_settings().default_region)
-    except NumberError as error:
-        raise typer.BadParameter(error.reason, param_hint=hint) from None
-
-
-def _askers(connection: Connection, account_id: str) -> list[str]:
-    """The account's providers that ask what becomes of calls."""
-    from dialer.store import providers
-
-    kinds = set(_asking_kinds())
-    return [row.name for row in providers.enabled(connection, account_id) if row.kind in kinds]
 
 
 def _asking_kinds() -> list[str]:

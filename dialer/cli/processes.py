@@ -97,7 +97,9 @@ def api_argv(host: str, port: int) -> list[str]:
     return [
         sys.executable, "-m", "uvicorn", "dialer.asgi:create_app", "--factory",
         "--host", host, "--port", str(port),
-        "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", str(API_GRACE),
+        # Whose word on a client's address counts, DIALER_TRUSTED_PROXIES says.
+        "--no-access-log", "--no-server-header", "--no-proxy-headers", "--ws", "none",
+        "--timeout-graceful-shutdown", str(API_GRACE),
     ]  # fmt: skip
 
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from dialer.cli.database import database, find_account
+from dialer.cli import provider_afar
+from dialer.cli.database import database, find_account, note
 from dialer.cli.errors import CommandError
 from dialer.cli.output import Json, print_json, print_one, print_rows, remark
+from dialer.cli.reach import Account as Whose
+from dialer.cli.reach import Url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -91,6 +94,7 @@ def add(
         try:
             with writing(engine) as connection:
                 providers.add(connection, row)
+                note(connection, row["account_id"], "provider.create", row["id"], name=name, kind=kind)
                 if mirrors:
                     dnd_mirrors.start(connection, row["id"], row["created_at"])
         except IntegrityError:
@@ -103,14 +107,18 @@ def add(
 
 
 @app.command("list")
-def list_(json: Json = False) -> None:
+def list_(json: Json = False, url: Url = None, account: Whose = None) -> None:
     """List the providers in the order in which they are tried.
 
-    A breaker that is open leaves a provider alone that fails; half-open, it tries it with one call.
+    A breaker that is open leaves a provider alone that fails; half-open, it tries it with one call. An account that is
+    named or asks is shown what it is told of those that it may use.
     """
     from dialer.db import reading
     from dialer.store import providers
 
+    if url is not None or account is not None:
+        provider_afar.show_all(url, account, as_json=json)
+        return
     with database() as engine, reading(engine) as connection:
         rows = [_listed(row) for row in providers.every(connection)]
     print_rows(
@@ -132,12 +140,15 @@ def list_(json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Name, json: Json = False) -> None:
+def show(name: Name, json: Json = False, url: Url = None, account: Whose = None) -> None:
     """Show a provider and its webhook URL.
 
     Of its settings only which are set, never their values. Events that were not understood are kept as they came;
-    docs/troubleshooting.md tells how to look at them.
+    docs/troubleshooting.md tells how to look at them. An account that is named or asks is shown what it is told.
     """
+    if url is not None or account is not None:
+        provider_afar.show(url, account, name, as_json=json)
+        return
     with database() as engine:
         print_one(_shown(engine, name), as_json=json)
 
@@ -174,6 +185,14 @@ def update(
     from dialer.providers import setup
     from dialer.store import providers
 
+    given = {
+        "base_url": base_url,
+        "calls_per_minute": calls_per_minute,
+        "max_concurrent": max_concurrent,
+        "account": account,
+        "priority": priority,
+        "mirror_dnd": mirror_dnd,
+    }
     with database() as engine:
         values: dict[str, Any] = {}
         for column, number in (("calls_per_minute", calls_per_minute), ("max_concurrent", max_concurrent)):
@@ -194,6 +213,9 @@ def update(
                 providers.update(connection, row.id, **values)
             if mirror_dnd is not None or account is not None:
                 _mirror(connection, row, values.get("account_id", row.account_id), mirror_dnd)
+            changed = sorted({*settings, *(name for name, value in given.items() if value is not None)})
+            for account_id in {row.account_id, values.get("account_id", row.account_id)}:
+                note(connection, account_id, "provider.change", row.id, changed=changed)
         print_one(_shown(engine, name), as_json=json)
 
 
@@ -228,7 +250,9 @@ def enable(name: Name) -> None:
     """
     from dialer.pace.breaker import Breaker
 
-    _change(name, enabled=True, paused_reason=None, **Breaker().columns())
+    _change(
+        name, "provider.enable", enabled=True, disabled_at=None, paused_reason=None, **Breaker().columns()
+    )
     remark(f"Provider {name} is in use.")
 
 
@@ -238,7 +262,7 @@ def disable(name: Name) -> None:
 
     Results of its calls are still heard, its CDRs stay.
     """
-    _change(name, enabled=False)
+    _change(name, "provider.disable", enabled=False, disabled_at=datetime.now(UTC))
     remark(f"Provider {name} gets no more calls.")
 
 
@@ -259,6 +283,7 @@ def remove(name: Name) -> None:
                 f"`dialer provider disable {name}` takes it out of use."
             )
         providers.remove(connection, row.id)
+        note(connection, row.account_id, "provider.remove", row.id, name=name)
     remark(f"Provider {name} is removed.")
 
 
@@ -276,6 +301,7 @@ def rotate_webhook(name: Name, json: Json = False) -> None:
         with writing(engine) as connection:
             row = _get(connection, name)
             providers.update(connection, row.id, **setup.rotated(row, datetime.now(UTC)))
+            note(connection, row.account_id, "provider.rotate_webhook", row.id)
         print_one(_shown(engine, name), as_json=json)
 
 
@@ -303,31 +329,22 @@ def check_provider(row: AnyRow, box: SecretBox) -> str:
 
 def ask_provider(row: AnyRow, box: SecretBox, ask: Callable[[Client, Adapter], Coroutine[Any, Any, T]]) -> T:
     """What `ask` has got from the provider, with a client of its own. Raises ProviderError."""
-    import asyncio
-
-    from dialer.http import make_client
+    from dialer.providers import once
     from dialer.providers.kinds import make_adapter
     from dialer.providers.setup import open_config
     from dialer.settings import get_settings
 
-    adapter = make_adapter(open_config(row, box, get_settings().public_url))
-
-    async def run() -> T:
-        client = make_client(1)
-        try:
-            return await ask(client, adapter)
-        finally:
-            await client.aclose()
-
-    return asyncio.run(run())
+    return once.ask(make_adapter(open_config(row, box, get_settings().public_url)), ask)
 
 
-def _change(name: str, **values: Any) -> None:
+def _change(name: str, action: str, **values: Any) -> None:
     from dialer.db import writing
     from dialer.store import providers
 
     with database() as engine, writing(engine) as connection:
-        providers.update(connection, _get(connection, name).id, **values)
+        row = _get(connection, name)
+        providers.update(connection, row.id, **values)
+        note(connection, row.account_id, action, row.id)
 
 
 def find_provider(engine: Engine, name: str) -> AnyRow:

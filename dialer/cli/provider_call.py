@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dialer.cli.database import database
+from dialer.cli.database import database, note
 from dialer.cli.errors import CommandError
 from dialer.cli.output import Json, print_json, print_rows
 from dialer.cli.provider import Name, ask_provider, find_provider, secret_box
@@ -57,11 +57,22 @@ def call(
     values = read_values(chosen, parameters or [])
     if chosen is not None and chosen.rung is not None:
         _check_rung(row, chosen, chosen.checked(values))
+    if chosen is not None and (chosen.changes or chosen.rings):
+        chosen.checked(values)  # what cannot be asked for is not noted
+        _note(row, chosen)
 
     async def ask(client: Client, adapter: Adapter) -> Any:
         return await call_method(client, adapter, method, values, timeout=timeout)
 
     print_json(ask_provider(row, secret_box(), ask))
+
+
+def _note(row: AnyRow, method: Method) -> None:
+    """Before it is asked for: whether it was done may never be known."""
+    from dialer.db import writing
+
+    with database() as engine, writing(engine) as connection:
+        note(connection, row.account_id, "provider.call", row.id, method=method.name)
 
 
 def _check_rung(row: AnyRow, method: Method, values: Values) -> None:

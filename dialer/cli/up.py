@@ -29,17 +29,30 @@ MAKES_WORK, WORKS, HEARS, PLAYS = 0, 10, 20, 30
 FLOWER_HOST = "127.0.0.1"
 #: Seconds that a worker gets to finish: longer than a task may take (`workers.app.TIME_LIMIT`).
 GRACE = 65.0
-#: What the processes import: loaded once, shared by all (`dialer/fork.py`).
+#: What the processes import sooner or later: loaded once, shared by all (`dialer/fork.py`).
 SHARED = (
+    "anyio._backends._asyncio",
+    "celery.app.control",
+    "celery.app.events",
+    "celery.app.log",
     "celery.apps.worker",
     "celery.bin.celery",
     "celery.concurrency.prefork",
-    "celery.worker.consumer",
+    "celery.concurrency.solo",
+    "celery.worker.autoscale",
+    "celery.worker.components",
+    "celery.worker.consumer.delayed_delivery",
+    "celery.worker.strategy",
     "dialer.asgi",
-    "uvicorn",
+    "kombu.pidbox",
+    "kombu.transport.redis",
+    "packaging.version",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.httptools_impl",
     "workers.scheduler",
     "workers.tasks",
 )
+FLOWER = ("flower.command", "tornado.platform.asyncio")
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - looked up, not listened on
 
 
@@ -63,8 +76,11 @@ def up(
     from dialer import fork, logs, schema
     from dialer.cli.database import any_database
     from dialer.embedded import EmbeddedServer
+    from dialer.memory import without
+    from dialer.providers import kinds
     from dialer.settings import get_settings
     from dialer.supervisor import Supervisor, embedded_child
+    from workers.rehearsal import rehearse_for_forks
 
     # The children read the same variables.
     given = {"DIALER_HOST": host, "DIALER_PORT": port}
@@ -89,12 +105,17 @@ def up(
             _check_port(listen_on, wanted, mend)
         with any_database() as engine:
             schema.upgrade(engine)
+            if fork.IS_POSSIBLE:
+                rehearse_for_forks(engine)
         children += _children(settings, os.environ, workers=workers, flower=not no_flower)
         if sandbox_port is not None:
             children.append(_sandbox_child(os.environ, sandbox_port, sandbox_time_scale))
         where = _where(settings, flower=not no_flower, sandbox_port=sandbox_port)
         if fork.IS_POSSIBLE:
-            fork.load(SHARED if no_flower else (*SHARED, "flower.command"))
+            # For a shell and for colours, neither of which these processes have, Celery and httpx would load 10 MB.
+            shell = without("click_repl", register_repl=lambda _: None)
+            with shell, without("rich"), without("pygments"):
+                fork.load([*SHARED, *kinds.modules(), *([] if no_flower else FLOWER)])
         Supervisor(children, settings.home, on_ready=lambda: remark(where)).run()
     finally:
         if server is not None:

@@ -14,10 +14,12 @@ from sqlalchemy import Engine
 
 from dialer import accounts
 from dialer.calls.window import CallingWindow
-from dialer.cli.campaign import watch_until_end
+from dialer.cli.campaign_watch import progress as progress_of
+from dialer.cli.campaign_watch import watch_until_end
 from dialer.cli.database import database
 from dialer.cli.errors import CommandError
 from dialer.cli.output import remark
+from dialer.client import Client
 from dialer.db import reading, writing
 from dialer.demo.people import BAD_ROWS, Person, contacts_csv, dnd_csv, expected_end, on_dnd, people
 from dialer.demo.stack import Ports
@@ -85,9 +87,12 @@ def run(number: int, ports: Ports) -> dict[str, Any]:
     suppressed = on_dnd(persons)
     with database() as engine:
         account_id, auth = _prepare(engine, sandbox)
-        with Upstream(base, account_id, auth) as upstream:
+        with Upstream(base, account_id, auth) as upstream, Client(base, account_id, auth) as api:
             campaign_id, rejected = _launch(upstream, persons, suppressed)
-            progress = watch_until_end(engine, campaign_id, deadline=time.monotonic() + CAMPAIGN_WITHIN)
+            campaign = api.campaigns.get(campaign_id)
+            progress = watch_until_end(
+                lambda: progress_of(api, campaign), deadline=time.monotonic() + CAMPAIGN_WITHIN
+            )
             statistics = upstream.post("get_campaign_cdr_statistics", campaign_id=campaign_id)["result"]
         requests = httpx.get(f"{sandbox}/sandbox/log", timeout=30, trust_env=False).json()["lines"]
         attempts, ends = _attempts(engine, campaign_id), _ends(engine, campaign_id)

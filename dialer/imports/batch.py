@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
-from dialer.imports import columns, uploads
+from dialer import uploads
+from dialer.buckets import ChangedError
+from dialer.imports import columns
 from dialer.imports.dialect import Dialect, DialectError
 from dialer.imports.records import Records
 from dialer.models import ImportKind
@@ -81,43 +82,51 @@ class Reader:
 
 def _read(row: AnyRow, offset: int, line: int, limit: int) -> Batch:
     """Read and check the next rows. Raises `DialectError` when the file is no longer what it was."""
-    path, dialect = Path(row.path), Dialect.from_json(row.dialect)
-    size = uploads.size_of(path)
-    if size is None:
+    found = uploads.at(row.path)
+    if found is None:
         raise DialectError(f"{row.file_name} is gone: upload it again and import it anew.")
-    if size != row.size:
-        raise DialectError(f"{row.file_name} has changed since its import began: import it anew.")
+    try:
+        # A version that is not known is that of an import which an earlier release began.
+        if found.size != row.size or found.version != (row.version or found.version):
+            raise ChangedError
+        with found.open() as file:
+            return _batch(file, row, offset, line, limit)
+    except ChangedError:
+        raise DialectError(f"{row.file_name} has changed since its import began: import it anew.") from None
+
+
+def _batch(file: BinaryIO, row: AnyRow, offset: int, line: int, limit: int) -> Batch:
+    dialect = Dialect.from_json(row.dialect)
     places = columns.Places.of(dialect)
     batch = Batch(offset, line)
     rows: list[list[str]] = []
     lines: list[int] = []
-    with path.open("rb") as file:
-        records = Records(
-            file,
-            dialect.encoding,
-            dialect.delimiter,
-            offset=offset,
-            line=line,
-            columns=len(dialect.columns),
-            number_at=places.number,
-        )
-        while len(rows) + len(batch.rejected) < limit and records.offset < offset + MOST_BYTES:
-            first = records.line
-            found = records.read_lines(limit - len(rows) - len(batch.rejected))
-            rows += found
-            lines += range(first, first + len(found))
-            if found:
-                continue
-            record = records.read()
-            if record is None:
-                batch.at_end = True
-                break
-            if record.cells is None:
-                batch.rejected.append(Rejection(record.line, "", "", reason=record.problem))
-            else:
-                rows.append(record.cells)
-                lines.append(record.line)
-        batch.offset, batch.line = records.offset, records.line
+    records = Records(
+        file,
+        dialect.encoding,
+        dialect.delimiter,
+        offset=offset,
+        line=line,
+        columns=len(dialect.columns),
+        number_at=places.number,
+    )
+    while len(rows) + len(batch.rejected) < limit and records.offset < offset + MOST_BYTES:
+        first = records.line
+        found = records.read_lines(limit - len(rows) - len(batch.rejected))
+        rows += found
+        lines += range(first, first + len(found))
+        if found:
+            continue
+        record = records.read()
+        if record is None:
+            batch.at_end = True
+            break
+        if record.cells is None:
+            batch.rejected.append(Rejection(record.line, "", "", reason=record.problem))
+        else:
+            rows.append(record.cells)
+            lines.append(record.line)
+    batch.offset, batch.line = records.offset, records.line
     batch.taken, errors = columns.read(rows, places, ImportKind(row.kind), row.region)
     batch.lines = [at for place, at in enumerate(lines) if place not in errors]
     batch.rejected += [

@@ -28,6 +28,7 @@ class Places:
     number: int
     number_column: str
     name: int
+    name_column: str
     time_zone: int
     language: int
     fields: tuple[tuple[str, int], ...]
@@ -37,10 +38,12 @@ class Places:
         columns = dialect.columns
         by_role = {one.role: place for place, one in enumerate(columns)}
         nowhere = len(columns)
+        name = by_role.get("name", nowhere)
         return cls(
             number=by_role["number"],
             number_column=columns[by_role["number"]].header,
-            name=by_role.get("name", nowhere),
+            name=name,
+            name_column=columns[name].header if name < nowhere else "",
             time_zone=by_role.get("time_zone", nowhere),
             language=by_role.get("language", nowhere),
             fields=tuple((one.field, place) for place, one in enumerate(columns) if one.field),
@@ -70,14 +73,14 @@ def read(
     fields: dict[str, list[str]] = {}
     if kind is ImportKind.CONTACTS:
         _read_zones_and_languages(column(places.time_zone), column(places.language), zones, languages, errors)
-        names = _texts("contact_name", column(places.name), row_rules.LONGEST_NAME, errors)
+        names = _texts(places.name_column, column(places.name), row_rules.LONGEST_NAME, errors)
         fields = {
             name: _texts(name, column(place), row_rules.LONGEST_VALUE, errors)
             for name, place in places.fields
         }
     else:
         zones = [None] * len(rows)
-        names = _texts("dnd_contact_name", column(places.name), row_rules.LONGEST_NAME, errors)
+        names = _texts(places.name_column, column(places.name), row_rules.LONGEST_NAME, errors)
     found = NewContacts(
         e164=e164s,
         name=names,

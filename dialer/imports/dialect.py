@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from charset_normalizer import from_bytes
@@ -41,6 +41,8 @@ LANGUAGE_NAMES = ("language", "language_code")
 _ROLES = {"number": NUMBER_NAMES, "name": NAME_NAMES, "time_zone": ZONE_NAMES, "language": LANGUAGE_NAMES}
 FIELD = "field"
 IGNORED = ""
+#: How the role of a field that was chosen begins.
+FIELDS = "fields."
 
 _CYRILLIC = ("cp1251", "koi8_r", "cp866")
 #: Where ASCII bytes mean ASCII, so that lines and quotes can be told apart before decoding.
@@ -56,6 +58,35 @@ _LOOKS_LIKE_NUMBER = re.compile(r"\d{5,}")
 
 class DialectError(ValueError):
     """A file that cannot be imported; the text is one sentence with the mend."""
+
+
+class ColumnError(DialectError):
+    """A column that was asked for and cannot be had; `role` is what was to be read of it: `number`, `fields.due`."""
+
+    def __init__(self, role: str, message: str) -> None:
+        super().__init__(message)
+        self.role = role
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which columns, by their headers, hold what: over what their names say. None: as the names say."""
+
+    number: str | None = None
+    name: str | None = None
+    time_zone: str | None = None
+    language: str | None = None
+    #: Header by the name under which announcements ask for the field.
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def headers(self) -> Iterator[tuple[str, str]]:
+        """Each role that was chosen with its header; of fields `fields.NAME`."""
+        for role in _ROLES:
+            header = getattr(self, role)
+            if header is not None:
+                yield role, header
+        for name, header in self.fields.items():
+            yield f"{FIELDS}{name}", header
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +121,12 @@ class Dialect:
         return cls(stored["encoding"], stored["delimiter"], columns)
 
 
-def detect(file: BinaryIO) -> tuple[Dialect, int, int]:
+def detect(
+    file: BinaryIO, chosen: Chosen | None = None, delimiters: Sequence[str] = DELIMITERS
+) -> tuple[Dialect, int, int]:
     """The dialect of a file, and the offset and line at which its data begin. Raises `DialectError`."""
+    chosen = chosen or Chosen()
+    file.seek(0)
     head = file.read(HEAD)
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     if not head[start:].strip():
@@ -102,7 +137,7 @@ def detect(file: BinaryIO) -> tuple[Dialect, int, int]:
     if hint:
         start += hint.end()
         line = 2
-    delimiters = (hint[1].decode(),) if hint else DELIMITERS
+    delimiters = (hint[1].decode(),) if hint else delimiters
     readings = []
     for delimiter in delimiters:
         file.seek(start)
@@ -117,15 +152,17 @@ def detect(file: BinaryIO) -> tuple[Dialect, int, int]:
             "The file's first line cannot be read: save it as CSV UTF-8, with column names first."
         )
     # The right delimiter shows a column of numbers; of several, the one that cuts most.
-    cells, delimiter, offset, line = max(readings, key=lambda one: (_has_numbers(one[0]), len(one[0])))
-    return Dialect(encoding, delimiter, _columns(cells)), offset, line
+    cells, delimiter, offset, line = max(
+        readings, key=lambda one: (_has_numbers(one[0], chosen), len(one[0]))
+    )
+    return Dialect(encoding, delimiter, _columns(cells, chosen)), offset, line
 
 
 def _encoding(head: bytes, *, whole: bool) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head:
         raise DialectError("The file is not CSV in UTF-8 (it may be UTF-16): save it as CSV UTF-8.")
     if head.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise DialectError("The file is a spreadsheet, not CSV: open it and save it as CSV UTF-8.")
+        raise DialectError("The file is a spreadsheet of an old kind: save it as XLSX or CSV UTF-8.")
     if b"\r" in head and b"\n" not in head:
         raise DialectError("The file's lines end as on an old Macintosh: save it as CSV UTF-8.")
     try:
@@ -166,11 +203,12 @@ def _plain(header: str) -> str:
     return re.sub(r"[\s\-]+", "_", clean(header).lower())
 
 
-def _has_numbers(headers: Sequence[str]) -> bool:
-    return any(_plain(header) in NUMBER_NAMES for header in headers)
+def _has_numbers(headers: Sequence[str], chosen: Chosen) -> bool:
+    names = NUMBER_NAMES if chosen.number is None else (_plain(chosen.number),)
+    return any(_plain(header) in names for header in headers)
 
 
-def _columns(headers: Sequence[str]) -> tuple[Column, ...]:
+def _columns(headers: Sequence[str], chosen: Chosen) -> tuple[Column, ...]:
     """What each column holds. Raises `DialectError`."""
     headers = [clean(header) for header in headers]
     while headers and not headers[-1]:
@@ -180,16 +218,16 @@ def _columns(headers: Sequence[str]) -> tuple[Column, ...]:
             f"The file has {len(headers)} columns, at most {MOST_COLUMNS} are read: remove some."
         )
     plain = [_plain(header) for header in headers]
-    roles: dict[int, str] = {}
+    roles = _chosen_places(headers, plain, chosen)
     for role, names in _ROLES.items():
         place = next((plain.index(name) for name in names if name in plain), None)
-        if place is not None:
+        if place is not None and place not in roles and role not in roles.values():
             roles[place] = role
     if "number" not in roles.values():
         raise DialectError(_no_numbers(headers))
     columns = [_column(place, header, roles.get(place)) for place, header in enumerate(headers)]
     twice = [name for name, times in Counter(one.field for one in columns if one.field).items() if times > 1]
-    twice += [plain[place] for place, role in roles.items() if plain.count(plain[place]) > 1]
+    twice += [plain[place] for place in roles if plain.count(plain[place]) > 1]
     if twice:
         raise DialectError(
             f"Two columns of the file are called {twice[0][:40]}: rename or remove one of them."
@@ -197,9 +235,28 @@ def _columns(headers: Sequence[str]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
+def _chosen_places(headers: Sequence[str], plain: Sequence[str], chosen: Chosen) -> dict[int, str]:
+    """Roles that were chosen, by the place of their column. Raises `ColumnError`."""
+    roles: dict[int, str] = {}
+    for role, header in chosen.headers():
+        wanted = clean(header)
+        place = headers.index(wanted) if wanted in headers else None
+        if place is None and _plain(wanted) in plain:
+            place = plain.index(_plain(wanted))
+        if not wanted or place is None:
+            shown = ", ".join(_shown(headers)) or "no names that can be shown"
+            raise ColumnError(role, f"the file has no column {wanted[:40]!r}; its first line has {shown}.")
+        if place in roles:
+            raise ColumnError(role, f"the column {wanted[:40]!r} is chosen for {roles[place]} already.")
+        roles[place] = role
+    return roles
+
+
 def _column(place: int, header: str, role: str | None) -> Column:
     if not header:
         return Column(IGNORED, "", "")
+    if role is not None and role.startswith(FIELDS):
+        return Column(FIELD, role.removeprefix(FIELDS), header)
     if role is None:
         return Column(FIELD, field_name(header) or f"column_{place + 1}", header)
     # A text may well say {name}.
@@ -207,10 +264,14 @@ def _column(place: int, header: str, role: str | None) -> Column:
 
 
 def _no_numbers(headers: Sequence[str]) -> str:
-    # A file without a header would otherwise show people's numbers here.
-    shown = [header[:40] for header in headers if header and not _LOOKS_LIKE_NUMBER.search(header)][:10]
+    shown = _shown(headers)
     found = f"; it has {', '.join(shown)}" if shown else ""
     return (
         "The file's first line names no column of numbers: call it contact_number "
         f"(or {', '.join(NUMBER_NAMES[1:7])}){found}."
     )
+
+
+def _shown(headers: Sequence[str]) -> list[str]:
+    """Some headers; a file without any would otherwise show people's numbers."""
+    return [header[:40] for header in headers if header and not _LOOKS_LIKE_NUMBER.search(header)][:10]

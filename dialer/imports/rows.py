@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 from dialer.calls.window import known_zone
@@ -24,6 +25,20 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}", re.ASCII)
 #: No table holds NUL or half a surrogate pair, and nobody wants to hear the other control characters.
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160), *range(0xD800, 0xE000), 0xFEFF))
 _CONTROLS |= {ord(breaking): " " for breaking in "\t\n\v\f\r\x85\u2028\u2029"}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns are called where the rows come from, for the errors."""
+
+    number: str
+    name: str
+    fields: str = ""
+
+
+FIRST_GENERATION = Columns("contact_number", "contact_name", "contact_fields")
+FIRST_GENERATION_DND = Columns("dnd_contact_number", "dnd_contact_name")
+SECOND_GENERATION = Columns("number", "name", "fields")
 
 
 class RowError(ValueError):
@@ -72,18 +87,18 @@ def contact(
     fields: Mapping[str, str] | None = None,
     time_zone: str = "",
     language: str = "",
-    column: str = "contact_number",
+    columns: Columns = FIRST_GENERATION,
 ) -> NewContact:
-    """A contact from the texts given for it; `column` is what the number's column is called. Raises `RowError`.
+    """A contact from the texts given for it. Raises `RowError`.
 
     Without a time zone of its own it has the one of its number, when that has exactly one.
     """
-    e164 = number(column, text, region)
+    e164 = number(columns.number, text, region)
     own_zone, own_language = zone_and_language(time_zone, language)
     return NewContact(
         e164=e164,
-        name=_text("contact_name", name, LONGEST_NAME),
-        fields=_fields(fields) if fields else {},
+        name=_text(columns.name, name, LONGEST_NAME),
+        fields=_fields(columns.fields, fields) if fields else {},
         time_zone=own_zone or zone_of(e164),
         language=own_language,
     )
@@ -101,14 +116,14 @@ def zone_and_language(time_zone: str, language: str) -> tuple[str | None, str | 
 
 
 def dnd_number(
-    text: str, *, region: str | None, name: str = "", column: str = "dnd_contact_number"
+    text: str, *, region: str | None, name: str = "", columns: Columns = FIRST_GENERATION_DND
 ) -> NewContact:
     """A number for a DND list, with its name. Raises `RowError`."""
-    return NewContact(e164=number(column, text, region), name=_text("dnd_contact_name", name, LONGEST_NAME))
+    return NewContact(e164=number(columns.number, text, region), name=_text(columns.name, name, LONGEST_NAME))
 
 
-def _fields(given: Mapping[str, str]) -> dict[str, str]:
-    names, values = _field_names(tuple(given)), given.values()
+def _fields(column: str, given: Mapping[str, str]) -> dict[str, str]:
+    names, values = _field_names(column, tuple(given)), given.values()
     together = "".join(values)
     if together.isprintable() and len(together) <= LONGEST_VALUE:
         # One look at all of them, as nearly all rows allow.
@@ -119,19 +134,17 @@ def _fields(given: Mapping[str, str]) -> dict[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _field_names(headers: tuple[str, ...]) -> tuple[str, ...]:
+def _field_names(column: str, headers: tuple[str, ...]) -> tuple[str, ...]:
     """What the fields are called; remembered, for all rows of a file have the same."""
     if len(headers) > MOST_FIELDS:
-        raise RowError("contact_fields", "", f"A contact can have at most {MOST_FIELDS} fields.")
+        raise RowError(column, "", f"A contact can have at most {MOST_FIELDS} fields.")
     names: list[str] = []
     for header in headers:
         name = field_name(header)
         if not name:
-            raise RowError(
-                "contact_fields", header, "A field's name must hold letters a to z, digits or underscores."
-            )
+            raise RowError(column, header, "A field's name must hold letters a to z, digits or underscores.")
         if name in names:
-            raise RowError("contact_fields", header, f"Two fields come to the same name, {name}.")
+            raise RowError(column, header, f"Two fields come to the same name, {name}.")
         names.append(name)
     return tuple(names)
 

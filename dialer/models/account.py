@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import text
 from sqlmodel import Field, SQLModel
 
 from dialer.models.base import Json, PublicId, UtcDateTime
@@ -28,4 +29,6 @@ class Account(SQLModel, table=True):
     frequency_cap: int | None = None
     #: `CallingWindow.to_json()`; None: 08:00–21:00 every day.
     calling_window: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    #: Whether its own keys with the scope `admin` may approve its templates; else only the operator does.
+    approves_templates: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     created_at: datetime = Field(sa_type=UtcDateTime)

@@ -14,6 +14,7 @@ from dialer.models.base import E164, CallId, Json, PublicId, State, UtcDateTime,
 
 _submitting = text(f"state = '{AttemptState.SUBMITTING}'")
 _unsettled = text("settle_at IS NOT NULL")
+_cost_due = text("cost_due_at IS NOT NULL")
 _referenced = text("provider_reference IS NOT NULL")
 
 
@@ -31,6 +32,8 @@ class Attempt(SQLModel, table=True):
         ),
         # store.attempts.lock_unsettled: no final event came in time, so its provider is asked, or it is settled.
         Index("attempt_settle_at_idx", "settle_at", postgresql_where=_unsettled, sqlite_where=_unsettled),
+        # store.attempts.lock_cost_due: it is over, and only a look-up tells what it cost.
+        Index("attempt_cost_due_at_idx", "cost_due_at", postgresql_where=_cost_due, sqlite_where=_cost_due),
         # Events that carry only the provider's own reference.
         Index(
             "attempt_provider_reference_idx",
@@ -39,7 +42,7 @@ class Attempt(SQLModel, table=True):
             postgresql_where=_referenced,
             sqlite_where=_referenced,
         ),
-        # store.attempts.dials_since: the frequency cap of a number.
+        # store.attempts.dials_since: the frequency cap of a number; accounts_of: who has written to it.
         Index("attempt_account_id_e164_idx", "account_id", "e164", "submitted_at"),
     )
 
@@ -69,7 +72,22 @@ class Attempt(SQLModel, table=True):
     duration: float | None = None
     billsec: float | None = None
     cost: Decimal | None = Field(default=None, sa_type=Numeric(12, 6))
+    #: ISO 4217, in the provider's word; None where it tells none.
+    currency: str | None = None
+    #: The number that picked up, where the provider tells it; of several that were rung it may not be `e164`.
+    answered_by: str | None = Field(default=None, sa_type=E164)
+    #: What its provider calls its recording by, once that can be fetched.
+    recording_name: str | None = None
+    #: When its provider is asked what it cost; None where a look-up tells no cost, or no more than is known.
+    cost_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    #: `RepeatPolicy.to_json()` of the repeats that the provider makes by itself; None: it dials once.
+    provider_repeats: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    #: The end of the latest dial after which the provider may dial again.
+    dial_ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     #: Keys pressed, each with its time: `[["2026-01-13T12:00:00+00:00", "1"]]`, in order; None for none.
     keys: list[Any] | None = Field(default=None, sa_type=Json)
+    #: What its provider calls the line by while somebody is on it (`Adapter.read_handles`), for `calls.live_control`;
+    #: with them what is kept of a transfer (`calls.handing_on`).
+    handles: dict[str, Any] | None = Field(default=None, sa_type=Json)
     #: The provider's words, scrubbed.
     detail: str = ""

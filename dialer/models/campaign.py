@@ -9,7 +9,7 @@ from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from dialer.lifecycle import CampaignState
-from dialer.models.base import Json, PublicId, State, UtcDateTime, state_check
+from dialer.models.base import CallId, Json, PublicId, State, UtcDateTime, state_check
 
 
 class Campaign(SQLModel, table=True):
@@ -26,6 +26,8 @@ class Campaign(SQLModel, table=True):
             postgresql_where=text("wake_at IS NOT NULL"),
             sqlite_where=text("wake_at IS NOT NULL"),
         ),
+        # store.campaigns.page: an account's, the newest first.
+        Index("campaign_account_id_created_at_idx", "account_id", "created_at", "id"),
         # store.contacts.add: wakes the running campaigns that dial the list.
         Index("campaign_list_id_idx", "list_id"),
     )
@@ -62,6 +64,8 @@ class Campaign(SQLModel, table=True):
     calling_window: dict[str, Any] | None = Field(default=None, sa_type=Json)
     #: `RepeatPolicy.to_json()`.
     repeat_policy: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    #: The provider is to make the repeats, where they fit; see `dialer.calls.provider_repeats`.
+    provider_repeats: bool = False
     #: As given by the first-generation API, to be shown again.
     max_retries: int = 0
     retry_time: int = 0
@@ -69,6 +73,12 @@ class Campaign(SQLModel, table=True):
     provider_id: str | None = Field(default=None, foreign_key="provider.id", sa_type=PublicId)
     #: Position of the last contact taken.
     cursor: int = 0
+    #: The list's last position when it ended before it had taken all: up to there it meant to call.
+    end_position: int | None = None
+    #: How far the pass over its waiting calls is that follows a change of its window (`campaigns.openings`): the
+    #: `due_at` and id of the last that was looked at. None: none is under way.
+    pass_due_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    pass_call_id: str | None = Field(default=None, sa_type=CallId)
     #: When the scheduler must look at it next; None: never again.
     wake_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     #: When it last had its turn: campaigns take turns by it. Who is kept from tokens by others keeps its place.

@@ -15,7 +15,15 @@ class DndList(SQLModel, table=True):
 
     __tablename__ = "dnd_list"
     __table_args__ = (
+        # Also serves store.lists.of_account: an account's lists by name.
         UniqueConstraint("account_id", "name"),
+        # store.dnd.purge: deleted lists.
+        Index(
+            "dnd_list_deleted_idx",
+            "id",
+            postgresql_where=text("deleted_at IS NOT NULL"),
+            sqlite_where=text("deleted_at IS NOT NULL"),
+        ),
         # An account has exactly one global list (store.dnd.global_list).
         Index(
             "dnd_list_global_idx",
@@ -30,6 +38,8 @@ class DndList(SQLModel, table=True):
     account_id: str = Field(foreign_key="account.id", sa_type=PublicId)
     name: str
     is_global: bool = False
+    #: A deleted list is nobody's any more; its numbers go bit by bit.
+    deleted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     #: When numbers were last put on it or taken off, or it was made.
     changed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)

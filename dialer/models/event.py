@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from dialer.models.base import CallId, PublicId, Serial, State, UtcDateTime, state_check, states_in
+from dialer.models.base import CallId, Json, PublicId, Serial, State, UtcDateTime, state_check, states_in
+
+#: The method of an event that is the reply to a look-up.
+LOOK_UP = "LOOK-UP"
+#: … the reply to the request that was to place a call, where nobody has understood it.
+SUBMIT = "SUBMIT"
 
 
 class EventState(StrEnum):
@@ -24,11 +30,12 @@ class EventState(StrEnum):
 
 _new = text(f"state = '{EventState.NEW}'")
 _odd = text(states_in("state", frozenset({EventState.UNMATCHED, EventState.UNREADABLE})))
+_of_attempt = text("attempt_id IS NOT NULL")
 _may_match = text(f"state = '{EventState.UNMATCHED}' AND reference IS NOT NULL")
 
 
 class Event(SQLModel, table=True):
-    """One callback, or one reply to a look-up, as it came."""
+    """One callback, or one reply to what we asked, as it came."""
 
     __tablename__ = "event"
     __table_args__ = (
@@ -39,6 +46,8 @@ class Event(SQLModel, table=True):
         Index("event_new_idx", "id", postgresql_where=_new, sqlite_where=_new),
         # store.meters.odd_events.
         Index("event_odd_idx", "state", postgresql_where=_odd, sqlite_where=_odd),
+        # store.events.of_attempts: what was told of a call.
+        Index("event_attempt_id_idx", "attempt_id", postgresql_where=_of_attempt, sqlite_where=_of_attempt),
         # store.events.revive: it came before the reply that told the provider's reference.
         Index(
             "event_reference_idx",
@@ -62,6 +71,8 @@ class Event(SQLModel, table=True):
     attempt_id: str | None = Field(default=None, sa_type=CallId)
     #: The provider's own, where that is all it tells and no attempt has it yet.
     reference: str | None = None
+    #: Of a question what becomes of a call that comes in: what was given to the caller (`calls.inbound.Given`).
+    given: dict[str, Any] | None = Field(default=None, sa_type=Json)
     received_at: datetime = Field(sa_type=UtcDateTime)
     consumed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     error: str = ""

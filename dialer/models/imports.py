@@ -1,4 +1,4 @@
-"""Imports: CSV files on their way into a list."""
+"""Imports: files on their way into a list."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel
 
-from dialer.models.base import Json, PublicId, Serial, State, UtcDateTime, state_check
+from dialer.models.base import E164, Json, PublicId, Serial, State, UtcDateTime, state_check
 
 
 class ImportState(StrEnum):
@@ -18,6 +18,7 @@ class ImportState(StrEnum):
     RUNNING = "RUNNING"  # rows are being read, or wait for a worker
     DONE = "DONE"  # the whole file was read
     FAILED = "FAILED"  # the file could not be read on; what was read stays
+    CANCELLED = "CANCELLED"  # somebody ended it; what was read stays
 
 
 class ImportKind(StrEnum):
@@ -31,8 +32,11 @@ _running = text(f"state = '{ImportState.RUNNING}'")
 
 
 class Import(SQLModel, table=True):
-    """A CSV file on its way into a list. Its counters and offset move in the transaction that writes the rows, so
-    an import goes on exactly where it stood, whatever was killed."""
+    """A file on its way into a list, or (`dry_run`) only looked at as if it were.
+
+    Its counters and offset move in the transaction that writes the rows, so an import goes on exactly where it stood,
+    whatever was killed.
+    """
 
     __tablename__ = "import"
     __table_args__ = (
@@ -42,6 +46,15 @@ class Import(SQLModel, table=True):
         Index("import_running_idx", "lease_until", postgresql_where=_running, sqlite_where=_running),
         # store.imports.is_running_for: is a list still being filled.
         Index("import_target_id_idx", "target_id", postgresql_where=_running, sqlite_where=_running),
+        # store.imports.claim: ended ones that have something left to be removed.
+        Index(
+            "import_scratch_idx",
+            "lease_until",
+            postgresql_where=text("has_scratch"),
+            sqlite_where=text("has_scratch"),
+        ),
+        # store.imports.of_account: an account's, the newest first.
+        Index("import_account_id_idx", "account_id", "created_at", "id"),
     )
 
     id: str = Field(primary_key=True, sa_type=PublicId)
@@ -50,8 +63,14 @@ class Import(SQLModel, table=True):
     #: A list's or DND list's id.
     target_id: str = Field(sa_type=PublicId)
     file_name: str
-    #: Where the file lies.
+    #: Where the file lies: a path, or `s3://bucket/key`.
     path: str
+    #: What tells this file from another under the same name: `uploads.Upload.version`; empty: only its size.
+    version: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    #: Everything is checked and counted, and nothing written into the list.
+    dry_run: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    #: It has a file or rows of its own, to be removed when it is over.
+    has_scratch: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     region: str | None = None
     state: str = Field(default=ImportState.RUNNING, sa_type=State)
     #: Bytes.
@@ -71,6 +90,15 @@ class Import(SQLModel, table=True):
     lease_until: datetime = Field(sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class CheckedNumber(SQLModel, table=True):
+    """A number that a dry run has met: the next one like it is a duplicate. Gone when the dry run is over."""
+
+    __tablename__ = "checked_number"
+
+    import_id: str = Field(primary_key=True, foreign_key="import.id", sa_type=PublicId)
+    e164: str = Field(primary_key=True, sa_type=E164)
 
 
 class RejectedRow(SQLModel, table=True):

@@ -26,6 +26,8 @@ class Provider(SQLModel, table=True):
     #: Those of its settings that are no secrets (`Adapter.open_settings`), for who may not open credentials.
     open_settings: dict[str, Any] | None = Field(default=None, sa_type=Json)
     enabled: bool = True
+    #: When it was disabled; None while it is enabled.
+    disabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     #: Why the engine stopped using it by itself (no funds, bad credentials); None: it did not.
     paused_reason: str | None = None
     #: Lower is tried first.

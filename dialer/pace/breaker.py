@@ -75,12 +75,14 @@ class Breaker:
 
 @dataclass(slots=True)
 class Heard:
-    """How the submits of one group to one provider fared. `unreached` of the bad ones were not sent; `probe`: how the
-    one call fared that a half-open breaker let through; `is_void`: it was not asked after all."""
+    """How the submits of one group to one provider fared. `unreached` of the bad ones were not sent; `before`: so many
+    of earlier groups fared well of which the breaker was not told; `probe`: how the one call fared that a half-open
+    breaker let through; `is_void`: it was not asked after all."""
 
     good: int = 0
     bad: int = 0
     unreached: int = 0
+    before: int = 0
     probe: bool | None = None
     is_void: bool = False
 
@@ -111,8 +113,9 @@ def after(breaker: Breaker, heard: Heard, now: datetime, jitter: float) -> Break
         return _after_probe(breaker, heard, now, jitter)
     if breaker.since is None or now - breaker.since > WINDOW:
         breaker = Breaker(since=now)
-    counted = replace(breaker, good=breaker.good + heard.good, bad=breaker.bad + heard.bad)
+    counted = replace(breaker, good=breaker.good + heard.before + heard.good, bad=breaker.bad + heard.bad)
     total = counted.good + counted.bad
+    # Of the group alone: who was well a moment ago may be away by now.
     is_away = heard.unreached > 0 and heard.unreached == heard.bad and not heard.good
     if is_away or (total >= LEAST and counted.bad >= RATE * total):
         return _opened(1, now, jitter, UNREACHED if is_away else FAILING)

@@ -14,22 +14,24 @@ import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 
 from dialer.calls.flow import Flow
-from dialer.calls.lookups import Patience, patience
+from dialer.calls.lookups import ASKED_FOR, Patience, patience
+from dialer.calls.repeats import RepeatPolicy
 from dialer.http import Client, Request, Trace, make_request
 from dialer.providers.contract import (
     Asked,
     Capability,
     CdrPage,
     Fact,
+    MethodRefusedError,
     Outcome,
     ProviderConfig,
     ProviderError,
@@ -41,19 +43,24 @@ from dialer.providers.contract import (
     Reply,
     Submission,
     SubmitResult,
+    TextMessage,
     TooManyRequestsError,
+    UnclearError,
     Verdict,
 )
-from dialer.providers.live import Answer, Question, Response
+from dialer.providers.live import Answer, Order, Question, Response, heard_in
 from dialer.providers.methods import BlackList, Method, Step, Value, unknown_method
 from dialer.providers.redact import hide, scrub
+from dialer.retry_after import parse_retry_after
 
 MAX_REPLY = 1 << 20  # bytes of a reply that are read
 MAX_CDRS = 16 << 20  # … of a page of CDRs
-RETRY_AFTER_LEAST, RETRY_AFTER_MOST = 1.0, 24 * 3600.0  # seconds
+MAX_UNHEARD_OF = 1 << 16  # … of a reply that is kept for its words: private ones are looked for in all of it
 #: 4xx that say nothing about whether the request was acted on: timed out, in conflict (perhaps with itself, let
 #: through twice by a proxy), too early.
 UNCLEAR = frozenset({408, 409, 425})
+TOO_LONG = b"(more than is looked through)"
+_NOT_KNOWN = ", and whether it was done is not known: look before you do it again."
 #: A provider's own reference: printable ASCII without blanks.
 _REFERENCE = re.compile(r"[!-~]{1,128}")
 
@@ -75,8 +82,12 @@ class Adapter(ABC):
     #: An attempt without a final event after this is looked up, or settled.
     final_event_within: ClassVar[timedelta]
     look_up_after: ClassVar[timedelta | None] = None  # … and before, where no event tells the end
+    asked_for: ClassVar[timedelta] = ASKED_FOR  # … and for so long after `final_event_within`
+    #: Its cost is looked up so long after the submit, where a look-up tells one and events do not.
+    cost_after: ClassVar[timedelta | None] = None
     calls_back: ClassVar[bool] = True  # whether events tell of its calls
     cdrs_every: ClassVar[timedelta] = timedelta(minutes=10)  # how often its CDRs are read, where it keeps any
+    cdrs_of_inbound: ClassVar[bool] = False  # whether those tell of calls that came in, and of no others
     methods: ClassVar[Mapping[str, Method]] = {}  # what it documents beside calls
     black_list: ClassVar[BlackList | None] = None  # which of them keep one
     open_settings: ClassVar[frozenset[str]] = frozenset()  # settings that are no secrets
@@ -113,6 +124,12 @@ class Adapter(ABC):
         """What a callback says; no credential is needed to read it. An empty list when nothing is of interest,
         EventError when it makes no sense."""
 
+    @classmethod
+    def read_alarm(cls, raw: RawEvent) -> str:
+        """What of a callback that can be read somebody should look at, a phrase; empty for most. It is counted as what
+        is not understood. EventError when it makes no sense."""
+        return ""
+
     def read_status(self, reply: Reply) -> Verdict | None:
         """What the status says by itself, before the body is read; None leaves it to `read_reply`.
 
@@ -127,6 +144,26 @@ class Adapter(ABC):
         if status in UNCLEAR or not (200 <= status < 300 or 400 <= status < 500):
             return Verdict(Outcome.UNKNOWN, detail=f"HTTP {status}: nobody knows whether it was placed")
         return None
+
+    @classmethod
+    def read_handles(cls, raw: RawEvent) -> Mapping[str, str]:
+        """What a callback of a call of ours calls its line by, for `control`; nothing for most."""
+        return {}
+
+    def control(self, order: Order) -> tuple[str, dict[str, Value]]:
+        """The method that does this to a call that is going on, and its parameters.
+
+        Raises ProviderError, a sentence that says what the provider, or the call as it stands, lacks for it.
+        """
+        raise ProviderError(
+            f"A provider of kind {self.kind} cannot {order.control} a call that is going on: it documents nothing "
+            "for that."
+        )
+
+    def parties(self, order: Order) -> Mapping[str, str]:
+        """Of a transfer that parts two who are connected, the provider's names of them: `kept` is handed on, `other`
+        hands them on. It will ask about each; empty where one alone is asked about, or nobody."""
+        return {}
 
     @classmethod
     def is_signed(cls, raw: RawEvent, open_settings: Mapping[str, str]) -> bool:
@@ -145,6 +182,17 @@ class Adapter(ABC):
             digest.update(len(part).to_bytes(8, "big"))  # so that no two different events read the same
             digest.update(part)
         return digest.hexdigest()
+
+    @classmethod
+    def read_text_message(cls, raw: RawEvent) -> TextMessage | None:
+        """What somebody has written back, where a callback tells that and nothing of an attempt."""
+        return None
+
+    @classmethod
+    def kept(cls, raw: RawEvent) -> RawEvent:
+        """A callback, or a reply that is kept as one, as it is stored: without what must not lie in the tables, a
+        one-time password that the provider repeats. `dedupe_key` is of what came."""
+        return raw
 
     @classmethod
     def check_campaign(cls, language: str, has_text: bool, has_media: bool) -> list[str]:
@@ -167,6 +215,32 @@ class Adapter(ABC):
         said = [prompt for _, prompt in flow.prompts()]
         has_text, has_media = any(one.text for one in said), any(one.media for one in said)
         return cls.check_campaign(language, has_text, has_media)
+
+    @classmethod
+    def check_repeats(cls, policy: RepeatPolicy) -> list[str]:
+        """Why a provider of this kind cannot make these repeats by itself: one sentence each.
+
+        Override where a provider that can (`REPEATS`) has no words for every policy.
+        """
+        return (
+            []
+            if Capability.REPEATS in cls.capabilities
+            else [f"A provider of kind {cls.kind} cannot repeat."]
+        )
+
+    @classmethod
+    def check_inbound(cls, answer: Answer) -> list[str]:
+        """Why this provider cannot do all that a caller is to be answered with: one sentence each, with the mend.
+
+        Override where what it says to callers is not what it can announce, or where it can do less, or more.
+        """
+        heard = heard_in(answer)
+        problems = cls.check_campaign(
+            answer.language, any(one.text for one in heard), any(one.media for one in heard)
+        )
+        if answer.connect is not None and answer.connect.press:
+            problems.append(f"A provider of kind {cls.kind} presses no keys for callers: leave out press.")
+        return problems
 
     @classmethod
     def read_question(cls, raw: RawEvent) -> Question | None:
@@ -196,6 +270,7 @@ class Adapter(ABC):
             cls.final_event_within,
             can_ask=cls.can_be_asked(),
             look_up_after=cls.look_up_after,
+            asked_for=cls.asked_for,
             reconcile_after=reconcile_after,
         )
 
@@ -207,13 +282,25 @@ class Adapter(ABC):
         """What the provider says about it: nothing when it knows no end yet. Raises ProviderError, a sentence."""
         raise NotImplementedError(f"{self.kind} cannot be asked")
 
+    def next_lookup(self, replies: Sequence[Reply], asked: Asked) -> ProviderRequest | None:
+        """What asks on after these replies to a look-up, all of them so far; None: there is no more to be read.
+
+        Override where a look-up is told in pages, and bound their number. Raises ProviderError, a sentence.
+        """
+        return None
+
+    def read_lookups(self, replies: Sequence[Reply], asked: Asked) -> list[Fact]:
+        """What all pages together say; as `read_lookup`."""
+        return self.read_lookup(replies[-1], asked)
+
     def cdr_request(self, since: datetime, until: datetime, page: str | None) -> ProviderRequest | None:
         """What asks for the provider's CDRs of calls that ended from `since` to `until` (UTC), the page after
         the one that told `page`; None when it keeps none."""
         return None
 
-    def read_cdrs(self, reply: Reply, page: str | None) -> CdrPage:
-        """One page of CDRs, the one asked for with `page`. Raises ProviderError, a sentence."""
+    def read_cdrs(self, reply: Reply, page: str | None, until: datetime) -> CdrPage:
+        """One page of CDRs, the one asked for with `page`; what tells no moment ended by `until` (UTC). Raises
+        ProviderError, a sentence."""
         raise NotImplementedError(f"{self.kind} keeps no CDRs")
 
     def check_request(self) -> ProviderRequest | None:
@@ -317,7 +404,7 @@ async def look_up(
     hear: Callable[[Reply], object] | None = None,
 ) -> list[Fact] | None:
     """What the provider says about one attempt: nothing when it knows no end yet, None when it cannot be asked. `hear`
-    is given its reply as it came.
+    is given its reply as it came, unless it told in pages. `timeout` is that of each page.
 
     Raises TooManyRequestsError after a 429, and ProviderError, a sentence without numbers or credentials: no answer,
     an error of the provider's, an answer that cannot be read.
@@ -325,10 +412,21 @@ async def look_up(
     request = _built(adapter, "the look-up", lambda: adapter.lookup_request(asked))
     if request is None:
         return None
-    reply = await _ask(client, adapter, request, timeout)
-    if hear is not None:
-        hear(reply)
-    return _understood(adapter, request, reply, "the look-up", lambda: adapter.read_lookup(reply, asked))
+    longest = MAX_REPLY if type(adapter).next_lookup is Adapter.next_lookup else MAX_CDRS
+    replies = [await _ask(client, adapter, request, timeout, longest=longest)]
+    while True:
+        following = _understood(
+            adapter, request, replies[-1], "the look-up", lambda: adapter.next_lookup(replies, asked)
+        )
+        if following is None:
+            break
+        request = following
+        replies.append(await _ask(client, adapter, request, timeout, longest=longest))
+    if hear is not None and len(replies) == 1:
+        hear(replies[-1])
+    return _understood(
+        adapter, request, replies[-1], "the look-up", lambda: adapter.read_lookups(replies, asked)
+    )
 
 
 async def read_cdr_page(
@@ -345,26 +443,7 @@ async def read_cdr_page(
     if request is None:
         return CdrPage(())
     reply = await _ask(client, adapter, request, timeout, longest=MAX_CDRS)
-    return _understood(adapter, request, reply, "CDRs", lambda: adapter.read_cdrs(reply, page))
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """`Retry-After` in seconds from `now` (aware), from seconds or an HTTP date (RFC 9110, 10.2.3); None when
-    absent or unreadable. Clamped to 1 s … 24 h: zero would hammer, years would silence a provider for good."""
-    if value is None:
-        return None
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        seconds = float(value[:9]) if len(value) < 9 else RETRY_AFTER_MOST
-    else:
-        try:
-            date = parsedate_to_datetime(value)
-            if date.tzinfo is None:
-                date = date.replace(tzinfo=UTC)
-            seconds = (date - now).total_seconds()
-        except (TypeError, ValueError, IndexError, OverflowError):
-            return None
-    return min(max(seconds, RETRY_AFTER_LEAST), RETRY_AFTER_MOST)
+    return _understood(adapter, request, reply, "CDRs", lambda: adapter.read_cdrs(reply, page, until))
 
 
 def refusal_by_status(status: int) -> Refusal:
@@ -454,12 +533,10 @@ async def _ask(
     except Exception as error:  # noqa: BLE001 - transports raise more than they document
         host = urlsplit(request.base_url or adapter.base_url).hostname
         did = "did not answer" if trace.connected else "could not be reached"
-        mend = "; check --base-url and the network"
+        sentence = f"{adapter.config.name} {did} at {host} ({type(error).__name__})"
         if changes and trace.sent:
-            mend = ", and whether it was done is not known: look before you do it again"
-        raise ProviderError(
-            f"{adapter.config.name} {did} at {host} ({type(error).__name__}){mend}."
-        ) from None
+            raise UnclearError(f"{sentence}{_NOT_KNOWN}") from None
+        raise ProviderError(f"{sentence}; check --base-url and the network.") from None
 
 
 async def _ask_step(
@@ -475,8 +552,18 @@ async def _ask_step(
         return _read_result(adapter, method.name, step.read, reply, longest)
     except ProviderError as error:
         # What a provider says it may have been told.
-        error.args = (hide(str(error), _secrets(adapter, step.request)),)
+        sentence = hide(str(error), _secrets(adapter, step.request))
+        error.args = (sentence,)
+        if method.changes and _is_unclear(reply, error):
+            raise UnclearError(f"{sentence.rstrip('.')}{_NOT_KNOWN}") from None
         raise error from None
+
+
+def _is_unclear(reply: Reply, error: ProviderError) -> bool:
+    """Whether a reply that tells no success leaves open whether what was asked for was done."""
+    if isinstance(error, MethodRefusedError | TooManyRequestsError):
+        return False
+    return isinstance(error, UnclearError) or reply.status >= 500
 
 
 def _read_result(
@@ -489,7 +576,7 @@ def _read_result(
         sentence = f"{name} got too many requests (HTTP 429) and did nothing; try again {when}."
         raise TooManyRequestsError(sentence, wait)
     if reply.truncated:
-        raise ProviderError(f"{name} answered {method} with more than {longest >> 20} MiB.")
+        raise UnclearError(f"{name} answered {method} with more than {longest >> 20} MiB.")
     try:
         result = read(reply)
         json.dumps(result, ensure_ascii=False, allow_nan=False).encode()  # it will be written as that
@@ -497,7 +584,7 @@ def _read_result(
     except ProviderError:
         raise
     except Exception as error:  # noqa: BLE001 - a bug of one method must not show the reply in a traceback
-        raise ProviderError(
+        raise UnclearError(
             f"{name} answered {method} with HTTP {reply.status} and what cannot be read "
             f"({type(error).__name__})."
         ) from None
@@ -546,10 +633,15 @@ async def _judge(adapter: Adapter, response: aiohttp.ClientResponse) -> Verdict:
     if reply.truncated and reply.status < 300:
         return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} with more than {MAX_REPLY} bytes")
     try:
-        return adapter.read_reply(reply)
+        verdict = adapter.read_reply(reply)
     except Exception as error:  # noqa: BLE001 - a bug of the adapter; the request is out, so its fate is unknown
         name = type(error).__name__
-        return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status}: the reply could not be read ({name})")
+        verdict = Verdict(
+            Outcome.UNKNOWN, detail=f"HTTP {reply.status}: the reply could not be read ({name})"
+        )
+    if verdict.outcome is Outcome.UNKNOWN and not verdict.is_documented:
+        return replace(verdict, unheard_of=reply.body if len(reply.body) <= MAX_UNHEARD_OF else TOO_LONG)
+    return verdict
 
 
 async def _read(response: aiohttp.ClientResponse, longest: int = MAX_REPLY) -> Reply:
@@ -580,6 +672,7 @@ def _result(
         reference = None  # it goes into the tables and into logs: what is no name of a call is left out
     if verdict.outcome is Outcome.PLACED and not reference:
         reference = submission.attempt_id  # a provider that gives no reference of its own knows it by ours
+    secrets = _secrets(adapter, request)
     return SubmitResult(
         attempt_id=submission.attempt_id,
         outcome=verdict.outcome,
@@ -587,8 +680,9 @@ def _result(
         refusal=verdict.refusal,
         disposition=verdict.disposition,
         retry_after=verdict.retry_after,
-        detail=scrub(verdict.detail, submission, _secrets(adapter, request)),
+        detail=scrub(verdict.detail, submission, secrets),
         asked=request is not None,
+        unheard_of=scrub(verdict.unheard_of.decode(errors="replace"), submission, secrets),
     )
 
 

@@ -10,7 +10,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from dialer.calls.flow import Flow, Prompt
+from dialer.calls.flow import Flow
+from dialer.calls.repeats import RepeatPolicy
+from dialer.calls.talk import PLAIN, Side, Talk
 from dialer.lifecycle import AttemptState, Disposition
 
 
@@ -26,8 +28,17 @@ class Capability(StrEnum):
     IVR = "IVR"  # ask for keys and act on them
     REPEATS = "REPEATS"  # dial again by itself, by a policy given with the call
     RECORDING = "RECORDING"  # record what is said
+    RECORD_ONE_SIDE = "RECORD_ONE_SIDE"  # record what one of two people says, and not the other
+    TRANSCRIPT = "TRANSCRIPT"  # write down what two people say
     LIVE_CONTROL = "LIVE_CONTROL"  # hang up, connect or record a call that is going on
     INBOUND = "INBOUND"  # ask us what becomes of calls to our numbers
+    TALK_PROMPTS = "TALK_PROMPTS"  # tell two people something before they are connected
+    TALK_LIMIT = "TALK_LIMIT"  # end the talk of two people after a set time
+    RING_SEVERAL = "RING_SEVERAL"  # ring several numbers for one call, until one picks up
+    CONNECT_IN_TURN = (
+        "CONNECT_IN_TURN"  # connect whoever picks up with the first of several who does, rung in turn
+    )
+    CONNECT_AT_ONCE = "CONNECT_AT_ONCE"  # … rung together
 
 
 class Outcome(StrEnum):
@@ -73,6 +84,10 @@ class MethodRefusedError(ProviderError):
         self.word = word
 
 
+class UnclearError(ProviderError):
+    """The provider was asked to change something, and what came back, if anything, does not say whether it did."""
+
+
 class RefusedError(ProviderError):
     """Raised by `build_request` for an attempt this provider cannot make; nothing was sent, so that it pauses no
     provider: PROVIDER reads as NOT_HERE."""
@@ -106,10 +121,10 @@ class Submission:
 
     `to` is E.164 with the plus. Exactly one of `text`, `media` (name of a recorded file), `connect_to` and `flow` is
     set. `code` is a one-time password by itself, for providers that make words of their own of it. `connect_to` is
-    whom the callee is connected with as soon as they pick up, E.164; before that the callee hears `greeting`, and whom
-    they are connected with `connect_greeting`. `repeats` are to be done by the provider, in its own words. `longest` is
-    in seconds, None for the provider's own limit. `language`, `voice`, `volume`, `rate` and `pitch` are in the words of
-    `cpaas-campaign-api.md` (create_campaign).
+    whom the callee is connected with as soon as they pick up, E.164; `talk` says how. `record_side`: whose words alone
+    are recorded, None: those of both; `transcript`: they are written down. `repeats` are to be made by the
+    provider. `language`, `voice`, `volume`, `rate` and `pitch` are in the words of `cpaas-campaign-api.md`
+    (create_campaign).
     """
 
     attempt_id: str
@@ -127,11 +142,11 @@ class Submission:
     connect_to: str | None = field(default=None, repr=False)
     flow: Flow | None = field(default=None, repr=False)
     record: bool = False
-    longest: int | None = None
-    repeats: Mapping[str, Any] | None = None
+    record_side: Side | None = None
+    transcript: bool = False
+    talk: Talk = PLAIN
+    repeats: RepeatPolicy | None = None
     tts_engine_type: str = "standard"
-    greeting: Prompt | None = None
-    connect_greeting: Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +163,8 @@ class SubmitResult:
     retry_after: float | None = None
     detail: str = ""
     asked: bool = True
+    #: The beginning of what was answered in words that are in no table of the adapter, for people to read; as `detail`.
+    unheard_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +195,32 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
+class TextMessage:
+    """A text message that somebody has written to one of our numbers; `sender` is E.164."""
+
+    sender: str = field(repr=False)
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """What an event says about an attempt, or about a call that came in, in our words.
 
     `state` is RINGING, ANSWERED or ENDED; `disposition` and `hangup_cause` (Q.850) come with ENDED.
-    `at` is UTC, `duration` and `billsec` are seconds. Providers whose callbacks do not hold our reference tell theirs:
-    `attempt_id` is empty then, and `provider_reference` is what they answered to the submit. `dtmf` are the keys
-    pressed, in order. A call that came in is no attempt: `inbound` says which it is, and both references are empty. Its
-    states are those of an attempt: RINGING when somebody is rung for it, ANSWERED when they talk, ENDED.
+    `at` is UTC, `duration` and `billsec` are seconds, `currency` is that of the cost, as of ISO 4217. Providers whose
+    callbacks do not hold our reference tell theirs: `attempt_id` is empty then, and `provider_reference` is what they
+    answered to the submit. `dtmf` are the keys pressed, in order. A call that came in is no attempt: `inbound` says
+    which it is, and both references are empty. Its states are those of an attempt: RINGING when somebody is rung for
+    it, ANSWERED when they talk, ENDED.
 
     ENDED without a disposition says that it is over and not how. Who had picked up was reached; of anybody else the
-    provider must still say more, or be asked.
+    provider must still say more, or be asked. `may_dial_again` is no adapter's to set: the end is that of one dial, and
+    the provider, which was given the call's repeats, may follow it with another. `answered_by` is the
+    number that has picked up (E.164), where the provider tells it: of several that were rung not always the callee's.
+    `recording_name` is what the provider calls a recording of it by that can be fetched: its links, a blank between
+    them, where it tells those; whoever knows one can listen.
+    `is_unheard_of`: the provider's word for the end is in no table of its adapter, so that somebody should look at it;
+    words that it documents may leave an end UNKNOWN, too.
     """
 
     attempt_id: str
@@ -202,6 +234,13 @@ class Fact:
     provider_reference: str | None = None
     dtmf: str = ""
     inbound: Inbound | None = None
+    #: The CDR that it was read from, where the provider's word is in no table: no event holds it.
+    raw: bytes = field(default=b"", repr=False, compare=False)
+    currency: str = ""
+    may_dial_again: bool = False
+    answered_by: str = field(default="", repr=False)
+    recording_name: str = field(default="", repr=False)
+    is_unheard_of: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +296,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an adapter reads a reply; see `SubmitResult` for the fields."""
+    """How an adapter reads a reply; see `SubmitResult` for the fields. `is_documented`: UNKNOWN by a word that the
+    adapter knows, so that nobody need look at it."""
 
     outcome: Outcome
     provider_reference: str | None = None
@@ -265,6 +305,8 @@ class Verdict:
     disposition: Disposition | None = None
     retry_after: float | None = None
     detail: str = ""
+    is_documented: bool = False
+    unheard_of: bytes = field(default=b"", repr=False)
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:

@@ -7,8 +7,9 @@ document, so one Dialer may place through another.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
@@ -32,6 +33,8 @@ from dialer.providers.contract import (
     Verdict,
 )
 from dialer.providers.cpaas_methods import METHODS, authorization, envelope, succeeded
+from dialer.providers.live import Control, Order
+from dialer.providers.methods import Value
 from dialer.providers.reading import digits, seconds
 
 #: "One Time Password": the values allowed of `volume`, `rate`, `pitch` and `tts_engine_type`; other words are left out,
@@ -60,6 +63,8 @@ DIAL_STATUSES: Mapping[str, Disposition] = {
 PAGE = 1000
 #: CDRs of one span that are read at most: a server that looks at no `offset` tells its first ones for ever.
 MOST_CDRS = 1_000_000
+#: Pages that a call whose reply was lost is looked for on at most.
+MOST_PAGES = 10
 EARLIEST_ZONE = timedelta(hours=12)  # behind UTC
 #: A reply that was lost took the `request_id` with it: the call is known by its numbers when its CDR says that it began
 #: within this time of the submit, by clocks that differ a little.
@@ -69,7 +74,16 @@ NEVER = datetime(1970, 1, 2, tzinfo=UTC)
 
 #: What is wrong with a request is told in a sentence; these fields hold the number that is dialled.
 _DIALLED = re.compile(r"\b(?:customer_number|agent_number)\b")
+#: "Modify Live Call", `modify_type`, by the method that sends it.
+CONTROLS: Mapping[Control, str] = {
+    Control.BLIND_TRANSFER: "transfer_call",
+    Control.ATTENDED_TRANSFER: "attend_transfer",
+    Control.HANG_UP: "hang_up_call",
+    Control.RECORD: "record_call",
+}
 _REFERENCE = re.compile(r"[\x21-\x7e]{1,64}")
+_RECORDING = re.compile(r"[!-~][ -~]{0,199}")
+_KEYS = re.compile(r"[0-9A-D*#]{1,64}")
 
 
 class CpaasAdapter(Adapter):
@@ -85,7 +99,12 @@ class CpaasAdapter(Adapter):
         "announce_template_id": "the approved template in which one-time passwords are spoken; they need one",
         "caller_id": "outgoing number of calls without a caller id of their own",
     }
-    capabilities = frozenset({Capability.VOICE_OTP, Capability.CLICK_TO_CALL, Capability.RECORDING})
+    capabilities = frozenset(
+        {
+            *(Capability.VOICE_OTP, Capability.CLICK_TO_CALL, Capability.LIVE_CONTROL),
+            *(Capability.RECORDING, Capability.RECORD_ONE_SIDE, Capability.TRANSCRIPT),
+        }
+    )
     final_event_within = timedelta(minutes=15)
     calls_back = False
     look_up_after = timedelta(seconds=10)
@@ -105,8 +124,12 @@ class CpaasAdapter(Adapter):
                 "agent_number": digits(submission.to),
                 "caller_id": caller_id,
                 "destination_number": digits(submission.connect_to),
-                "recording_option": RECORDED if submission.record else NOT_RECORDED,
+                "recording_option": (submission.record_side or RECORDED)
+                if submission.record
+                else NOT_RECORDED,
             }
+            if submission.transcript:
+                body["transcript"] = "on"
             return self._post("click2call", body)
         if not submission.code:
             raise RefusedError(
@@ -171,21 +194,39 @@ class CpaasAdapter(Adapter):
         """See "Get CDR By Request ID"; without a reference "Get CDR By Date"."""
         if asked.provider_reference:
             return self._post("get_cdr_by_request_id", {"request_id": asked.provider_reference})
-        return self.cdr_request(asked.submitted_at - BEGAN_BEFORE, asked.submitted_at + BEGAN_AFTER, None)
+        return self._on_page(asked, None)
+
+    def next_lookup(self, replies: Sequence[Reply], asked: Asked) -> ProviderRequest | None:
+        """The next page of "Get CDR By Date", of which there are `MOST_PAGES` at most."""
+        found = [] if asked.provider_reference else self._cdrs(replies[-1])
+        if len(found) < PAGE or len(replies) == MOST_PAGES:
+            return None
+        return self._on_page(asked, str(len(replies) * PAGE))
 
     def read_lookup(self, reply: Reply, asked: Asked) -> list[Fact]:
-        """An unknown `request_id` and one without a CDR are calls without an end yet."""
-        known = asked.provider_reference
-        if known and reply.status == 404 and succeeded(envelope(reply)) is False:
+        """See `read_lookups`."""
+        return self.read_lookups([reply], asked)
+
+    def read_lookups(self, replies: Sequence[Reply], asked: Asked) -> list[Fact]:
+        """An unknown `request_id` and one without a CDR are calls without an end yet. A CDR that tells no moment is
+        taken for one of the moment of the submit."""
+        known, last = asked.provider_reference, replies[-1]
+        if known and last.status == 404 and succeeded(envelope(last)) is False:
             return []
-        found = self._cdrs(reply)
+        pages = [self._cdrs(reply) for reply in replies]
+        found = [cdr for page in pages for cdr in page]
         if known:
-            return [fact for cdr in found if cdr.get("request_id") == known for fact in facts_of(cdr)]
+            theirs = [cdr for cdr in found if cdr.get("request_id") == known]
+            return [fact for cdr in theirs for fact in facts_of(cdr, asked.submitted_at)]
         alike = [cdr for cdr in found if is_of(cdr, asked)]
-        # Of two calls to the same number at the same time, nobody knows which is which.
-        if len({cdr.get("request_id") for cdr in alike}) != 1:
+        # Of two calls to the same number at the same time, nobody knows which is which; nor whether one that was not
+        # read is another.
+        if len(pages[-1]) >= PAGE or len({cdr.get("request_id") for cdr in alike}) != 1:
             return []
-        return [fact for cdr in alike for fact in facts_of(cdr)]
+        return [fact for cdr in alike for fact in facts_of(cdr, asked.submitted_at)]
+
+    def _on_page(self, asked: Asked, page: str | None) -> ProviderRequest | None:
+        return self.cdr_request(asked.submitted_at - BEGAN_BEFORE, asked.submitted_at + BEGAN_AFTER, page)
 
     def cdr_request(self, since: datetime, until: datetime, page: str | None) -> ProviderRequest | None:
         """See "Get CDR By Date". Dates are whole days. In which zone, and whether the last one counts, the reference
@@ -198,14 +239,26 @@ class CpaasAdapter(Adapter):
         }
         return self._post("get_cdr_by_date", body)
 
-    def read_cdrs(self, reply: Reply, page: str | None) -> CdrPage:
+    def read_cdrs(self, reply: Reply, page: str | None, until: datetime) -> CdrPage:
         """See "Get CDR By Date"."""
         found = self._cdrs(reply)
-        facts = tuple(fact for cdr in found for fact in facts_of(cdr))
+        facts = tuple(fact for cdr in found for fact in facts_of(cdr, until))
         if len(found) < PAGE:
             return CdrPage(facts)
         read = int(page or 0) + len(found)
         return CdrPage(facts, str(read)) if read < MOST_CDRS else CdrPage(facts, is_cut=True)
+
+    def control(self, order: Order) -> tuple[str, dict[str, Value]]:
+        """See "Modify Live Call". `channel` is the request_id there: that is how a Dialer knows its calls; of a
+        server that knows them by channels of its own, none is told with a call."""
+        if not order.provider_reference:
+            raise ProviderError(
+                "The provider has not told what it calls this call by: try again in a moment."
+            )
+        values: dict[str, Value] = {"channel": order.provider_reference}
+        if order.transfer_to:
+            values["transfer_to"] = digits(order.transfer_to)
+        return CONTROLS[order.control], values
 
     def check_request(self) -> ProviderRequest:
         """See "Get Live Calls Statistics"."""
@@ -244,20 +297,35 @@ def voice_settings(submission: Submission) -> dict[str, str]:
     return {name: value for name, value in chosen.items() if value}
 
 
-def facts_of(cdr: Mapping[str, Any]) -> list[Fact]:
-    """What a CDR says: how the call ended, and before that when it was answered."""
+def facts_of(cdr: Mapping[str, Any], otherwise: datetime) -> list[Fact]:
+    """What a CDR says: how the call ended, and before that when it was answered. `otherwise` (UTC) is when it ended if
+    the CDR does not tell."""
     word = cdr.get("dial_status")
     if not isinstance(word, str) or not word.strip():
         return []  # it has no end yet
+    is_unheard_of = word.strip().upper() not in DIAL_STATUSES
     disposition = DIAL_STATUSES.get(word.strip().upper(), Disposition.UNKNOWN)
     reference = cdr.get("request_id")
     known = reference if isinstance(reference, str) and _REFERENCE.fullmatch(reference) else None
     if known is None:
         return []
-    ended_at = moment(cdr.get("end")) or moment(cdr.get("call_date")) or datetime.now(UTC)
+    told_at = moment(cdr.get("end")) or moment(cdr.get("call_date"))
     duration, billsec = (_seconds(cdr.get(name)) for name in ("call_duration", "billsec"))
     ended = Fact(
-        "", AttemptState.ENDED, disposition, None, ended_at, duration, billsec, None, provider_reference=known
+        "",
+        AttemptState.ENDED,
+        disposition,
+        None,
+        told_at or otherwise,
+        duration,
+        billsec,
+        None,
+        provider_reference=known,
+        # A key counts once for each moment at which it is told of, so one without a moment cannot be told twice.
+        dtmf=keys_of(cdr.get("dtmf_inputs")) if told_at is not None else "",
+        recording_name=recorded_as(cdr.get("recording_name")),
+        raw=json.dumps(cdr).encode() if is_unheard_of else b"",
+        is_unheard_of=is_unheard_of,
     )
     answered_at = moment(cdr.get("answer")) if disposition is Disposition.ANSWERED else None
     if answered_at is None:
@@ -266,6 +334,16 @@ def facts_of(cdr: Mapping[str, Any]) -> list[Fact]:
         "", AttemptState.ANSWERED, None, None, answered_at, None, None, None, provider_reference=known
     )
     return [answered, ended]
+
+
+def recorded_as(value: object) -> str:
+    """`recording_name`, empty for what is none."""
+    return value if isinstance(value, str) and _RECORDING.fullmatch(value) else ""
+
+
+def keys_of(value: object) -> str:
+    """`dtmf_inputs`: the keys that were pressed, in order; empty for what is none."""
+    return value if isinstance(value, str) and _KEYS.fullmatch(value) else ""
 
 
 def is_of(cdr: Mapping[str, Any], asked: Asked) -> bool:

@@ -1,4 +1,5 @@
-"""What the CPaaS API documents beside calls: callbacks, live calls, CDRs and statistics (`cpaas-campaign-api.md`).
+"""What the CPaaS API documents beside calls: callbacks, live calls, lists, CDRs and statistics
+(`cpaas-campaign-api.md`). "Create Campaign" is no method: whom it rings, nobody here could look at.
 
 Results are in the reference's own words. "Click To Call" and "One Time Password" are no methods: they ring somebody at
 once, which is `submit`'s. A callback rings somebody later, and a transferred call somebody else, so whoever asks for
@@ -13,7 +14,7 @@ from typing import Any
 
 from dialer.calls.window import known_zone
 from dialer.providers.contract import ProviderError, ProviderRequest, Reply
-from dialer.providers.methods import Method, Parameter, Values, methods
+from dialer.providers.methods import Method, Parameter, Values, methods, unreadable
 
 _AT = "`YYYY-mm-dd hh:mm:ss`"
 BLIND, ATTENDED, HANGUP, RECORD = "0", "1", "2", "3"  # "Modify Live Call", `modify_type`
@@ -48,7 +49,7 @@ def read(reply: Reply) -> dict[str, Any]:
         message = answer.get("message")
         told = f" and said: {message}" if isinstance(message, str) and message else ""
         raise ProviderError(f"The provider refused it with HTTP {reply.status}{told}".rstrip(".") + ".")
-    raise ProviderError(f"The provider answered with HTTP {reply.status} and nothing that it documents.")
+    raise unreadable("The provider", reply)
 
 
 def _sending(http: str, path: str, **fixed: str) -> Any:
@@ -61,8 +62,10 @@ def _sending(http: str, path: str, **fixed: str) -> Any:
     return build
 
 
-def _written(value: Any) -> str:
-    """Everything is a string there; what is on or off is said so."""
+def _written(value: Any) -> Any:
+    """Everything but an array is a string there; what is on or off is said so."""
+    if isinstance(value, list):
+        return value
     if isinstance(value, bool):
         return "on" if value else "off"
     return str(value)
@@ -102,6 +105,16 @@ _CALLBACK = (
 _CALLBACK_ID = Parameter("request_id", "the callback's request_id", needed=True)
 _CHANNEL = Parameter("channel", "the channel, such as PJSIP/101-0000023c", needed=True)
 _CAMPAIGN = Parameter("campaign_id", "the campaign's id", needed=True)
+
+_CONTACT = (
+    Parameter("contact_number", "the number", needed=True),
+    Parameter("contact_name", "the name"),
+    Parameter("contact_fields", "an object of texts for the announcement", dict),
+)
+_DND_CONTACT = (
+    Parameter("dnd_contact_number", "the number", needed=True),
+    Parameter("dnd_contact_name", "the name"),
+)
 
 METHODS = methods(
     Method(
@@ -266,6 +279,18 @@ METHODS = methods(
         changes=True,
     ),
     Method(
+        "add_contact_to_list",
+        "Add Contacts to List",
+        "adds contacts to a list",
+        _sending("POST", "add_contact_to_list"),
+        read,
+        (
+            Parameter("list_id", "the list's id", needed=True),
+            Parameter("contacts", "the contacts", list, needed=True, fields=_CONTACT),
+        ),
+        changes=True,
+    ),
+    Method(
         "import_broadcast_contacts_csv",
         "Import Contacts via CSV File",
         "reads an uploaded CSV file of contacts into a list",
@@ -284,6 +309,18 @@ METHODS = methods(
         _sending("POST", "create_campaign_dnd_list"),
         read,
         (Parameter("dnd_list_name", "the DND list's name", needed=True),),
+        changes=True,
+    ),
+    Method(
+        "add_dnd_contact_to_list",
+        "Add DND Contacts To List",
+        "adds numbers to a DND list",
+        _sending("POST", "add_dnd_contact_to_list"),
+        read,
+        (
+            Parameter("dnd_list_id", "the DND list's id", needed=True),
+            Parameter("dnd_contacts", "the numbers", list, needed=True, fields=_DND_CONTACT),
+        ),
         changes=True,
     ),
     Method(

@@ -8,7 +8,6 @@ below the address that iotcomms is given by hand, each under its own name.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -30,29 +29,18 @@ from dialer.providers.contract import (
     Submission,
     Verdict,
 )
-from dialer.providers.iotcomms_events import callback, read_event
-from dialer.providers.iotcomms_live import Reference, read_question, sip_uri, text_in, write_answer
+from dialer.providers.iotcomms_control import control, parties, read_handles
+from dialer.providers.iotcomms_events import callback, read_alarm, read_event
+from dialer.providers.iotcomms_live import read_question, sip_uri, text_in, write_answer
 from dialer.providers.iotcomms_methods import METHODS, authorization
+from dialer.providers.iotcomms_reference import Reference
+from dialer.providers.iotcomms_settings import SHOWN, call_settings
 from dialer.providers.iotcomms_token import is_ours, is_private_key, is_public_key
-from dialer.providers.live import Answer, Question, Response
-
-#: Settings that are objects of names and values: those of the SIP request that rings the callee.
-HEADERS: Mapping[str, str] = {
-    "x_headers": "xHeaders",
-    "p_headers": "pHeaders",
-    "contact_parameters": "contactParameters",
-    "contact_user_parameters": "contactUserParameters",
-    "sip_diversion_parameters": "sipDiversionParameters",
-}
-#: … and those that are texts.
-TEXTS: Mapping[str, str] = {
-    "mediaservice_id": "mediaserviceId",
-    "display_name": "displayName",
-    "sip_diversion": "sipDiversion",
-}
-LONGEST_RING = 600  # seconds
+from dialer.providers.live import Answer, Order, Question, Response
+from dialer.providers.methods import Value
 
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,253}")
+_HOSTS = re.compile(rf"{_HOST.pattern}(\s*,\s*{_HOST.pattern}){{0,99}}")
 _USER = re.compile(r"\+?[A-Za-z0-9._-]{1,64}")
 
 
@@ -80,10 +68,20 @@ class IotcommsAdapter(Adapter):
         "p_headers": "P- headers of the SIP request, a JSON object of texts or lists of texts",
         "contact_parameters": "parameters of the Contact header's address, a JSON object",
         "contact_user_parameters": "parameters of that address's user part, a JSON object",
-        "background_prompt": "prompt file that is played while keys are waited for",
+        "background_prompt": "prompt file that is played while keys are waited for, and to whoever waits",
+        "site_hosts": "hosts of hybrid sites, with commas between them, where requests about calls there may go",
+        "extension_host": "host of the SIP addresses that extensions are called at; without it only numbers are",
     }
     open_settings = frozenset(
-        {"sip_host", "mediaservice_id", "callback_public_key", "sip_from", "background_prompt"}
+        {
+            "sip_host",
+            "extension_host",
+            "mediaservice_id",
+            "callback_public_key",
+            "sip_from",
+            "background_prompt",
+            *SHOWN,
+        }
     )
     capabilities = frozenset(
         {
@@ -95,6 +93,8 @@ class IotcommsAdapter(Adapter):
             Capability.RECORDING,
             Capability.LIVE_CONTROL,
             Capability.INBOUND,
+            Capability.TALK_PROMPTS,
+            Capability.CONNECT_IN_TURN,
         }
     )
     final_event_within = timedelta(minutes=60)  # two who are connected may talk for long
@@ -163,15 +163,46 @@ class IotcommsAdapter(Adapter):
         return read_event(raw)
 
     @classmethod
+    def read_alarm(cls, raw: RawEvent) -> str:
+        """See "/<domain_configured>" and "/recordingReady"."""
+        return read_alarm(raw)
+
+    @classmethod
     def read_question(cls, raw: RawEvent) -> Question | None:
         """See "/newCall", "/getIvrCommand" and "/callEvent"."""
         name, body = callback(raw)
         return read_question(name, body)
 
     @classmethod
+    def check_inbound(cls, answer: Answer) -> list[str]:
+        """See "/newCall", `destAddr`: the document does not say what several at once are."""
+        problems = super().check_inbound(answer)
+        connect = answer.connect
+        if connect is not None and len(connect.numbers) > 1 and not connect.one_by_one:
+            problems.append(
+                "iotcomms rings numbers one after the other: choose CONNECT, not CONNECT_ALL (leave out --at-once)."
+            )
+        return problems
+
+    @classmethod
     def write_answer(cls, question: Question, answer: Answer, settings: Mapping[str, str]) -> Response:
         """See the same, "Response Schema"."""
         return write_answer(question, answer, settings)
+
+    @classmethod
+    def read_handles(cls, raw: RawEvent) -> Mapping[str, str]:
+        """See "/callAnswered", "/getIvrCommand" and "/callEvent": what the line is controlled by."""
+        name, body = callback(raw)
+        return read_handles(name, body)
+
+    def control(self, order: Order) -> tuple[str, dict[str, Value]]:
+        """See "/{domain}/hangupparticipant", "/{domain}/startrecording", "/{domain}/interruptivrcommand" and
+        "/{domain}/splitconnection"."""
+        return control(order, self.settings)
+
+    def parties(self, order: Order) -> Mapping[str, str]:
+        """Of two who are parted by "/{domain}/splitconnection"."""
+        return parties(order)
 
     @classmethod
     def is_signed(cls, raw: RawEvent, open_settings: Mapping[str, str]) -> bool:
@@ -203,28 +234,6 @@ class IotcommsAdapter(Adapter):
         return f"iotcomms accepts the requests of {name}."
 
 
-def call_settings(name: str, settings: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of placeivrcall that are the same for every call. Raises ProviderSettingError."""
-    fields: dict[str, Any] = {}
-    for key, field in TEXTS.items():
-        if given := settings.get(key, "").strip():
-            fields[field] = given
-    for key, field in HEADERS.items():
-        if given := settings.get(key, "").strip():
-            fields[field] = _header_object(name, key, given)
-    if given := settings.get("max_ring_time", "").strip():
-        if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= LONGEST_RING):
-            raise ProviderSettingError(
-                f"The max_ring_time of provider {name} must be a number of seconds from 1 to {LONGEST_RING}."
-            )
-        fields["maxRingTime"] = int(given)
-    if given := settings.get("caller_privacy", "").strip().lower():
-        if given not in ("yes", "no"):
-            raise ProviderSettingError(f"The caller_privacy of provider {name} must be yes or no.")
-        fields["callerPrivacy"] = given == "yes"
-    return fields
-
-
 def _check_settings(name: str, settings: Mapping[str, str]) -> None:
     key, token = (settings.get(each, "").strip() for each in ("private_key", "token"))
     if bool(key) == bool(token):
@@ -240,27 +249,12 @@ def _check_settings(name: str, settings: Mapping[str, str]) -> None:
         raise ProviderSettingError(
             f"The callback_public_key of provider {name} must be an RSA public key or a certificate in PEM."
         )
-    for each, pattern in (("domain", _HOST), ("sip_host", _HOST), ("sip_from", _USER)):
+    for each, pattern in (
+        ("domain", _HOST), ("sip_host", _HOST), ("extension_host", _HOST), ("sip_from", _USER), ("site_hosts", _HOSTS),
+    ):  # fmt: skip
         given = settings.get(each, "").strip()
         if given and not pattern.fullmatch(given):
             raise ProviderSettingError(
                 f"The {each} of provider {name} holds what cannot stand in an address: write it without "
                 "https://, sip: or a path."
             )
-
-
-def _header_object(name: str, key: str, given: str) -> dict[str, Any]:
-    try:
-        found = json.loads(given)
-    except (ValueError, RecursionError):
-        found = None
-    texts = isinstance(found, dict) and all(
-        isinstance(one, str)
-        for value in found.values()
-        for one in (value if isinstance(value, list) else [value])
-    )
-    if not isinstance(found, dict) or not found or not texts:
-        raise ProviderSettingError(
-            f'The {key} of provider {name} must be a JSON object of texts, as {{"x-campaign": "spring"}}.'
-        )
-    return found

@@ -10,28 +10,30 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from dialer import ids
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.contract import EventError, Fact, Inbound, RawEvent, json_object
 from dialer.providers.iotcomms_live import (
     CALL_EVENTS,
     FAILURES,
+    RECORDING,
     SPLITS,
-    Reference,
     as_number,
-    as_told,
+    caller_in,
     keys_pressed,
-    read_reference,
+    recording_name,
     text_in,
 )
+from dialer.providers.iotcomms_reference import Reference, read_reference
 from dialer.providers.reading import checked_reference, seconds
-from dialer.providers.sip import Ending, ending
+from dialer.providers.sip import ENDINGS, Ending, ending
 
 #: "/callNotify", `event`: all of it.
 RINGING = "ringing"
 NOTIFICATIONS = frozenset({RINGING, "reInvite", "update"})
-#: "/recordingReady", `event`: all of it. It names a session and holds no reference.
+#: "/recordingReady", `event`: all of it.
 RECORDINGS = frozenset({"recordingSuccessful", "recordingFailed"})
-#: "/<domain_configured>", `type`: all of it. So do these.
+#: "/<domain_configured>", `type`: all of it. They name a session and hold no reference.
 ALARMS = frozenset(
     {
         "sessionError",
@@ -41,6 +43,31 @@ ALARMS = frozenset(
         "ivrCommandError",
         "callError",
     }
+)
+#: … and its `error`: all of it, as it begins. One goes on with an address.
+ALARM_ERRORS = (
+    "maxDuration",
+    "No response to callEvent request",
+    "Invalid sip address",
+    "callEvent response with unknown action",
+    "No action provided in callEvent response",
+    "newCall response empty",
+    "newCall response without action",
+    "newCall response with unknown action",
+    "newCall request failed",
+    "triggeredByAlways",
+    "triggeredByError",
+    "phraseError",
+    "mediaServerError",
+    "Empty body in getIvrCommand response",
+    "getIvrCommand request error",
+    "IVR command failed",
+    "RTP media timeout",
+    "invalidSdp",
+    "sessionExpired",
+    "cancelFailed",
+    "phraseRemoteCacheTimeout",
+    "unexpectedReinviteResponse",  # of no list: the fields beside it are "applicable for" it
 )
 #: Q.850, "Normal call clearing".
 NORMAL: Ending = (Disposition.ANSWERED, 16)
@@ -67,6 +94,22 @@ def read_event(raw: RawEvent) -> list[Fact]:
     """What a callback says. Raises EventError for what makes no sense, or is in none of the document's lists."""
     name, body = callback(raw)
     return _READERS[name](body, raw.received_at)
+
+
+def read_alarm(raw: RawEvent) -> str:
+    """What of a callback somebody should look at: an alarm, in its documented words, and a recording that failed."""
+    name, body = callback(raw)
+    if name == "recordingReady" and text_in(body, "event") == "recordingFailed":
+        reason = text_in(body, "reason").strip().rstrip(".")
+        # The document's example is a phrase; what holds digits may hold a number.
+        is_phrase = reason.isprintable() and not any(one.isdigit() for one in reason)
+        told = f": {reason[:80]}" if reason and is_phrase else ""
+        return f"iotcomms did not record a conversation{told}"
+    if name != "alarm":
+        return ""
+    error = text_in(body, "error")
+    known = next((one for one in ALARM_ERRORS if error.startswith(one)), "an error that it does not document")
+    return f"iotcomms raised an alarm: {text_in(body, 'type')[:40]}, {known}"
 
 
 def _notified(body: Mapping[str, Any], at: datetime) -> list[Fact]:
@@ -109,13 +152,15 @@ def _left(body: Mapping[str, Any], at: datetime) -> list[Fact]:
         return []
     if reference.connected and (reference.attempt_id or reference.then is not None):
         return []  # whom they were to be connected with cannot be reached
+    is_unheard_of = False
     if event in FAILURES or (status is not None and status >= 300):
         how = ending(status, text_in(body, "sipReason"))
+        is_unheard_of = body.get("sipResponseCode") is not None and status not in ENDINGS
     elif event == "calledPartyDrop" and reference.attempt_id:
         how = NORMAL  # who hangs up has picked up
     else:
         return []
-    return [_fact(body, at, reference, AttemptState.ENDED, how)]
+    return [_fact(body, at, reference, AttemptState.ENDED, how, is_unheard_of=is_unheard_of)]
 
 
 def _completed(body: Mapping[str, Any], at: datetime) -> list[Fact]:
@@ -131,14 +176,27 @@ def _completed(body: Mapping[str, Any], at: datetime) -> list[Fact]:
 
 
 def _came_in(body: Mapping[str, Any], at: datetime) -> list[Fact]:
-    """See "/newCall"."""
+    """See "/newCall" and "/getCallIdentifier"."""
     return [_fact(body, at, Reference(), AttemptState.RINGING)]
 
 
 def _recorded(body: Mapping[str, Any], at: datetime) -> list[Fact]:
-    """See "/recordingReady"."""
-    _documented(text_in(body, "event"), RECORDINGS)
-    return []
+    """See "/recordingReady". It holds no reference: recordings that we ask for are called as their attempts, those of
+    calls that came in as their sessions, and others are nobody's."""
+    event, name = _documented(text_in(body, "event"), RECORDINGS), text_in(body, "recordingFileName")
+    if event == "recordingFailed":
+        return []
+    attempt_id, session = name.removesuffix(RECORDING), text_in(body, "sessionId")
+    if session and name == recording_name(session):
+        return [_fact(body, at, Reference(), AttemptState.ANSWERED, recording=name)]
+    try:
+        ids.call_of(attempt_id)
+    except ValueError:
+        return []
+    if name != recording_name(attempt_id):
+        return []
+    reference = Reference(checked_reference(attempt_id))
+    return [_fact(body, at, reference, AttemptState.ANSWERED, recording=name)]
 
 
 def _alarmed(body: Mapping[str, Any], at: datetime) -> list[Fact]:
@@ -148,7 +206,7 @@ def _alarmed(body: Mapping[str, Any], at: datetime) -> list[Fact]:
 
 
 def _silent(body: Mapping[str, Any], at: datetime) -> list[Fact]:
-    """See "/getCallIdentifier" and "/newRemoteCall": they are for devices, not for calls of ours."""
+    """See "/newRemoteCall": it is for devices, not for calls of ours."""
     return []
 
 
@@ -160,7 +218,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], datetime], list[Fact]]] = {
     "sessionCompleted": _completed,
     "newCall": _came_in,
     "recordingReady": _recorded,
-    "getCallIdentifier": _silent,
+    "getCallIdentifier": _came_in,
     "newRemoteCall": _silent,
     "alarm": _alarmed,
 }
@@ -193,13 +251,15 @@ def _fact(
     duration: float | None = None,
     dtmf: str = "",
     connected: str = "",
+    recording: str = "",
+    is_unheard_of: bool = False,
 ) -> Fact:
     inbound = None
     if not reference.attempt_id:
-        session = text_in(body, "sessionId")
+        session = text_in(body, "sessionId") or reference.session
         if not session:
             raise EventError("the callback holds neither a reference nor a sessionId")
-        caller, called = as_told(text_in(body, "callingParty")), as_number(text_in(body, "calledParty"))
+        caller, called = caller_in(body), as_number(text_in(body, "calledParty"))
         inbound = Inbound(checked_reference(session), caller, called, connected)
     disposition, hangup_cause = how
     return Fact(
@@ -213,4 +273,6 @@ def _fact(
         cost=None,
         dtmf=dtmf,
         inbound=inbound,
+        recording_name=recording,
+        is_unheard_of=is_unheard_of,
     )

@@ -1,8 +1,8 @@
-"""iotcomms' callbacks that wait for an answer, and the reference that travels with a call
-(`iotcomms-mediaservice-api.md`).
+"""iotcomms' callbacks that wait for an answer (`iotcomms-mediaservice-api.md`).
 
-`newCall` asks what becomes of a call that came in, `getIvrCommand` what whoever is on the line is to hear, and
-`callEvent` what becomes of the one who is left when the other has gone. An answer that is more than one of them can
+`newCall` asks what becomes of a call that came in (`getCallIdentifier` where it goes to the prompts at once),
+`getIvrCommand` what whoever is on the line is to hear, and `callEvent` what becomes of the one who is left when the
+other has gone, or of each of two who have been parted. An answer that is more than one of them can
 take is told step by step: what is still to come travels as `then` in the reference, and settles the next question.
 """
 
@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
 
 from dialer.calls.flow import Prompt
-from dialer.providers.contract import EventError, json_object
-from dialer.providers.live import Answer, Asks, Collect, Connect, Question, Response
-from dialer.providers.reading import checked_reference
+from dialer.providers.iotcomms_reference import Reference, read_reference
+from dialer.providers.iotcomms_settings import shown_as
+from dialer.providers.live import Answer, Asks, Connect, Question, Response
 
 #: "/callEvent", `event`: all of it.
 DROPS = frozenset({"callingPartyDrop", "calledPartyDrop"})
@@ -30,6 +30,9 @@ CALL_EVENTS = DROPS | FAILURES | SPLITS
 REFUSED = "numberNotActive"
 #: … and for one that is over: "without any special message".
 OVER = "dropNoMsg"
+
+#: How the name of a recording ends.
+RECORDING = ".mp3"
 
 #: Seconds between two keys of a number that is asked for.
 BETWEEN_KEYS = 3
@@ -78,64 +81,9 @@ _LANGUAGE_BY_LOWER = {language.lower(): language for language in VOICE_BY_LANGUA
 #: Characters of the user part of an address.
 LONGEST_USER = 64
 
-#: Of an answer: how it is spoken.
-SPOKEN = ("language", "voice", "volume", "rate", "pitch")
-
 _KEYS = re.compile(r"[0-9A-D*#]{1,64}")
 _NUMBER = re.compile(r"\+?[1-9][0-9]{6,14}")
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What travels as `sessionReferenceId`, "retained for the session and passed in subsequent requests".
-
-    `attempt_id` is empty of a call that came in. `answered`: somebody has heard, or been asked, something.
-    `connected`: they have been given to somebody else. `then` is what is still to come of an answer.
-    """
-
-    attempt_id: str = ""
-    answered: bool = False
-    connected: bool = False
-    then: Answer | None = None
-    state: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """As it is sent; what is not so is left out."""
-        told: dict[str, Any] = {
-            "attempt": self.attempt_id,
-            "inbound": not self.attempt_id,
-            "answered": self.answered,
-            "connected": self.connected,
-            "then": None if self.then is None else _packed(self.then),
-            "state": dict(self.state),
-        }
-        return {name: value for name, value in told.items() if value}
-
-
-def read_reference(value: object) -> Reference:
-    """What came back, as an object or as its text; of a call that came in, nothing may have been sent yet.
-
-    Raises EventError for what is not ours.
-    """
-    if isinstance(value, str):
-        inner = json_object(value.encode("utf-8", "replace"))
-        if inner is None and value:
-            return Reference(checked_reference(value))
-        value = inner
-    if value is None or value == {}:
-        return Reference()
-    if not isinstance(value, dict) or not ({"attempt", "inbound"} & value.keys()):
-        raise EventError("the callback's sessionReferenceId is not ours")
-    attempt, state = value.get("attempt", ""), value.get("state")
-    if not isinstance(attempt, str):
-        raise EventError("the callback's reference is not one of ours")
-    return Reference(
-        attempt_id=checked_reference(attempt) if attempt else "",
-        answered=value.get("answered") is True,
-        connected=value.get("connected") is True,
-        then=_unpacked(value.get("then")),
-        state=state if isinstance(state, dict) else {},
-    )
+_SURE = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 # --- questions -----------------------------------------------------------------------------------------------
@@ -143,9 +91,13 @@ def read_reference(value: object) -> Reference:
 
 def read_question(name: str, body: Mapping[str, Any]) -> Question | None:
     """The question that a callback of this name asks; None where it asks nothing. Raises EventError."""
-    if name == "newCall":
-        session, caller, called = (text_in(body, key) for key in ("sessionId", "callingParty", "calledParty"))
-        return Question(Asks.INBOUND, session, caller=as_told(caller), called=as_number(called))
+    if name in ("newCall", "getCallIdentifier"):
+        session, called = text_in(body, "sessionId"), text_in(body, "calledParty")
+        own = {
+            "secret": body.get("callingPartyPrivacy") == "secret",
+            "identifier": name == "getCallIdentifier",
+        }
+        return Question(Asks.INBOUND, session, caller=caller_in(body), called=as_number(called), own=own)
     if name == "getIvrCommand":
         reference = read_reference(body.get("sessionReferenceId"))
         return replace(
@@ -153,8 +105,16 @@ def read_question(name: str, body: Mapping[str, Any]) -> Question | None:
         )
     if name == "callEvent":
         reference = read_reference(body.get("sessionReferenceId"))
+        event, participant = text_in(body, "event"), text_in(body, "participantId")
+        is_parted = event in SPLITS
         return replace(
-            _question(Asks.LEFT, body, reference), settled=_settled(reference, text_in(body, "event"))
+            _question(Asks.LEFT, body, reference),
+            settled=_settled(reference, event),
+            # "… the action provided in the response is applied on the remaining party. For /splitconnection one event
+            # is sent per connection participant and action applies for the participant."
+            party=participant if is_parted else text_in(body, "remoteParticipantId"),
+            gone="" if is_parted else participant,
+            is_parted=is_parted,
         )
     return None
 
@@ -188,13 +148,22 @@ def as_told(user: str) -> str:
     return user if len(user) <= LONGEST_USER and user.isprintable() else ""
 
 
+def caller_in(body: Mapping[str, Any]) -> str:
+    """Who calls in, as it was told; by `paiNumber`, "the E.164-number presented in the SIP PAI header", where that
+    alone shows the country code."""
+    told, asserted = text_in(body, "callingParty"), text_in(body, "paiNumber")
+    is_national = not told.startswith("+") and told.isascii() and told.isdigit()
+    return as_told(asserted if is_national and _SURE.fullmatch(asserted) else told)
+
+
 def _question(asks: Asks, body: Mapping[str, Any], reference: Reference) -> Question:
     own = {
         "answered": reference.answered,
         "connected": reference.connected,
+        "secret": reference.is_secret,
         "replyId": text_in(body, "replyId"),
     }
-    session = text_in(body, "sessionId")
+    session = text_in(body, "sessionId") or reference.session
     return Question(asks, session, reference.attempt_id, state=reference.state, own=own)
 
 
@@ -218,20 +187,23 @@ def _settled(reference: Reference, event: str) -> Answer | None:
 
 
 def write_answer(question: Question, answer: Answer, settings: Mapping[str, str]) -> Response:
-    """See "/getIvrCommand", "/callEvent" and "/newCall", "Response Schema"."""
+    """See "/getIvrCommand", "/callEvent", "/newCall" and "/getCallIdentifier", "Response Schema"."""
     answer = question.settled or answer
     write = _command if question.asks is Asks.COMMAND else _action
+    if question.own.get("identifier") is True:
+        write = _identifier
     return Response(json.dumps(write(question, answer, settings)).encode())
 
 
 def _command(question: Question, answer: Answer, settings: Mapping[str, str]) -> dict[str, Any]:
     """The prompts hang up when they are done unless keys are waited for: whom to connect with is asked after that."""
     then = replace(answer, say=(), collect=None) if answer.connect is not None else None
+    # One session has one reference: while somebody waits, two others of it may talk.
+    others_talk = question.own.get("connected") is True and answer.collect is not None
+    reference = replace(_reference(question, answer), answered=True, connected=others_talk, then=then)
     body: dict[str, Any] = {
         "sessionId": question.session,
-        "sessionReferenceId": Reference(
-            question.attempt_id, answered=True, then=then, state=answer.state
-        ).to_json(),
+        "sessionReferenceId": reference.to_json(),
         "phrases": [phrase(prompt, answer) for prompt in answer.say],
         "hangup": answer.collect is None,
     }
@@ -254,21 +226,47 @@ def _command(question: Question, answer: Answer, settings: Mapping[str, str]) ->
     return body
 
 
+def _identifier(question: Question, answer: Answer, settings: Mapping[str, str]) -> dict[str, Any]:
+    """See "/getCallIdentifier": the prompts have the call, so all that is wanted of it is still to come. Of a number
+    that gives nothing there is none: it cannot be refused here, and is hung up when the prompts ask."""
+    if answer.refuse:
+        return {"sessionId": question.session}
+    reference = replace(_reference(question, answer), then=answer)
+    return {"sessionId": question.session, "sessionReferenceId": reference.to_json()}
+
+
+def _reference(question: Question, answer: Answer) -> Reference:
+    answered, is_secret = (question.own.get(name) is True for name in ("answered", "secret"))
+    session = "" if question.attempt_id else question.session
+    return Reference(
+        question.attempt_id, answered=answered, is_secret=is_secret, session=session, state=answer.state
+    )
+
+
 def _action(question: Question, answer: Answer, settings: Mapping[str, str]) -> dict[str, Any]:
-    answered = question.own.get("answered") is True
-    reference = Reference(question.attempt_id, answered=answered, state=answer.state)
+    reference = _reference(question, answer)
+    if answer.join:
+        joined = replace(reference, connected=True)
+        return {
+            "action": "connect",
+            "participantId": answer.join,
+            "sessionReferenceId": joined.to_json(),
+        }
     if answer.say or answer.collect is not None:
         # There is no place for prompts here: who is connected with the prompts asks for a command.
         asked = replace(reference, then=answer)
-        return {"action": "ivr", "sessionReferenceId": asked.to_json()}
+        return _with_reference({"action": "ivr"}, question, asked)
     if answer.connect is not None and answer.connect.numbers:
         return _call(question, answer, answer.connect, reference, settings)
     refused = question.asks is Asks.INBOUND and answer.refuse
-    return {
-        "action": "drop",
-        "dropCode": REFUSED if refused else OVER,
-        "sessionReferenceId": reference.to_json(),
-    }
+    drop = {"action": "drop", "dropCode": REFUSED if refused else OVER}
+    return _with_reference(drop, question, reference)
+
+
+def _with_reference(action: dict[str, Any], question: Question, reference: Reference) -> dict[str, Any]:
+    """An action and what travels with the session from then on. Of two who are parted only who is called on has
+    something that travels: the other one's answer may come last, and a session has one reference."""
+    return action if question.is_parted else {**action, "sessionReferenceId": reference.to_json()}
 
 
 def _call(
@@ -280,12 +278,18 @@ def _call(
     body: dict[str, Any] = {
         "action": "call",
         "destAddr": sip_uri(first, settings),
-        "maxRingTime": connect.timeout,
+        "maxRingTime": connect.seconds_of(first),
         "ringbackTone": "default",
         "sessionReferenceId": replace(reference, connected=True, then=rest).to_json(),
     }
     if sip_from := connect.caller_id or settings.get("sip_from", "").strip():
         body["sipFrom"] = sip_from
+    if sip_from or question.attempt_id:
+        body |= shown_as(settings)
+    elif reference.is_secret:
+        body["callerPrivacy"] = True  # else the number "should be copied from the inbound leg"
+    if connect.hide_caller:
+        body["callerPrivacy"] = True
     if connect.greeting:
         phrases = [phrase(prompt, answer) for prompt in connect.greeting]
         body["greeting"] = {"playMode": "calleeFirst", "callee": {"phrases": phrases}}
@@ -334,96 +338,11 @@ def polly_voice(voice: str, language: str) -> str:
 
 
 def sip_uri(number: str, settings: Mapping[str, str]) -> str:
-    """The address of a number."""
-    return f"sip:{number}@{settings['sip_host'].strip()}"
+    """The address of a number, or of an extension, which has no plus."""
+    host = settings["sip_host"] if number.startswith("+") else settings.get("extension_host", "")
+    return f"sip:{number}@{(host.strip() or settings['sip_host'].strip())}"
 
 
 def recording_name(reference: str) -> str:
     """How a recording is called in the prompt storage."""
-    return f"{re.sub(r'[^A-Za-z0-9_-]', '', reference)[:64]}.mp3"
-
-
-# --- an answer that is still to come -------------------------------------------------------------------------
-
-
-def _packed(answer: Answer) -> dict[str, Any]:
-    connect, collect = answer.connect, answer.collect
-    told: dict[str, Any] = {
-        "say": _packed_prompts(answer.say),
-        "collect": None if collect is None else [collect.digits, collect.timeout],
-        "connect": None if connect is None else _packed_connect(connect),
-        "state": dict(answer.state),
-        **{name: getattr(answer, name) for name in SPOKEN},
-    }
-    return {name: value for name, value in told.items() if value}
-
-
-def _packed_prompts(prompts: tuple[Prompt, ...]) -> list[dict[str, str | None]]:
-    return [{"text": one.text} if one.media is None else {"media": one.media} for one in prompts]
-
-
-def _packed_connect(connect: Connect) -> dict[str, Any]:
-    return {
-        "numbers": list(connect.numbers),
-        "timeout": connect.timeout,
-        "caller_id": connect.caller_id,
-        "record": connect.record,
-        "greeting": _packed_prompts(connect.greeting),
-    }
-
-
-def _unpacked(told: object) -> Answer | None:
-    """None for what we have not packed."""
-    if not isinstance(told, dict):
-        return None
-    spoken: dict[str, Any] = {name: told.get(name) for name in SPOKEN}
-    state = told.get("state", {})
-    if not isinstance(state, dict) or not all(isinstance(word, str) for word in spoken.values()):
-        return None
-    return Answer(
-        say=_unpacked_prompts(told.get("say")),
-        collect=_unpacked_collect(told.get("collect")),
-        connect=_unpacked_connect(told.get("connect")),
-        state=state,
-        **spoken,
-    )
-
-
-def _unpacked_prompts(told: object) -> tuple[Prompt, ...]:
-    every = told if isinstance(told, list) else []
-    return tuple(prompt for one in every if (prompt := _unpacked_prompt(one)) is not None)
-
-
-def _unpacked_prompt(told: object) -> Prompt | None:
-    match told:
-        case {"text": str() as text}:
-            return Prompt(text=text)
-        case {"media": str() as media}:
-            return Prompt(media=media)
-    return None
-
-
-def _unpacked_collect(told: object) -> Collect | None:
-    match told:
-        case [int() as digits, int() as timeout]:
-            return Collect(digits, timeout)
-    return None
-
-
-def _unpacked_connect(told: object) -> Connect | None:
-    match told:
-        case {
-            "numbers": [*numbers],
-            "timeout": int() as timeout,
-            "caller_id": str() as caller_id,
-            "record": bool() as record,
-            "greeting": greeting,
-        } if all(isinstance(number, str) for number in numbers):
-            return Connect(
-                tuple(numbers),
-                timeout=timeout,
-                caller_id=caller_id,
-                record=record,
-                greeting=_unpacked_prompts(greeting),
-            )
-    return None
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '', reference)[:64]}{RECORDING}"

@@ -3,20 +3,25 @@
 
 Methods and parameters are called as in the document. Those whose name ends in `jwt` are documented word for word as
 those without it. placeremotecall rings somebody: it is done for a person who says so, and never by the engine.
+`siteBaseUrl`, which callbacks have in hybrid deployments, says where a request about a call there goes.
 """
 
 from __future__ import annotations
 
 import mimetypes
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NotRequired, TypedDict
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderError, ProviderRequest, Reply
 from dialer.providers.iotcomms_token import issued
-from dialer.providers.methods import File, Method, Parameter, Values, methods
+from dialer.providers.methods import File, Method, Parameter, Values, methods, unreadable
+
+#: What a callback calls the address of the hybrid site that it comes from.
+SITE = "siteBaseUrl"
 
 
 class Done(TypedDict):
@@ -71,8 +76,35 @@ def _request(
 
 
 def _post(path: str) -> Callable[[Adapter, Values], ProviderRequest]:
-    """POST with the values as they are."""
-    return lambda adapter, values: _request(adapter, "POST", path, body=dict(values))
+    """POST with the values as they are; to the site that they name, if any."""
+
+    def build(adapter: Adapter, values: Values) -> ProviderRequest:
+        body = {name: value for name, value in values.items() if name != SITE}
+        request = _request(adapter, "POST", path, body=body)
+        return replace(request, base_url=site_url(adapter, values[SITE])) if SITE in values else request
+
+    return build
+
+
+def site_url(adapter: Adapter, told: str) -> str:
+    """The base URL of a hybrid site. A callback tells it, and requests carry what authorizes them, so its host must be
+    that of the base URL, or stand in `site_hosts`. Raises ProviderError."""
+    own = urlsplit(adapter.base_url)
+    known = {host.strip().lower() for host in adapter.settings.get("site_hosts", "").split(",")}
+    try:
+        parts = urlsplit(told)
+        is_address = parts.scheme in ("https", own.scheme) and parts.port != 0 and told.isprintable()
+        host = parts.hostname or ""
+    except ValueError:
+        is_address, host = False, ""
+    if not is_address or not host or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ProviderError(f"{SITE} is no address that begins with https://: give it as callbacks tell it.")
+    if host not in known and host != own.hostname:
+        raise ProviderError(
+            f"The call is at a hybrid site of iotcomms whose host, {host[:100]}, is not set: name it among the "
+            f"site_hosts of provider {adapter.config.name}, if it is yours."
+        )
+    return told.rstrip("/")
 
 
 def _list(adapter: Adapter, values: Values) -> ProviderRequest:
@@ -143,11 +175,11 @@ def read_url(reply: Reply) -> PromptUrl:
 
 
 def _answer(reply: Reply) -> dict[str, Any]:
-    """The JSON object of a success; ProviderError for everything else. `reason` is all that is told of an error, and by
-    one method alone."""
+    """The JSON object of a success; ProviderError for everything else. `reason`, else `error`, is all that is told of
+    one, and by one method alone."""
     answer = reply.json_object()
     if answer is not None and answer.get("success") is False:
-        told = answer.get("reason")
+        told = answer.get("reason") or answer.get("error")
         raise ProviderError(
             f"iotcomms did not do it: {told.strip().rstrip('.')}."
             if isinstance(told, str) and told.strip()
@@ -171,7 +203,7 @@ def _file(reply: Reply, found: Any) -> PromptFile:
 
 
 def _unreadable(reply: Reply) -> ProviderError:
-    return ProviderError(f"iotcomms answered with HTTP {reply.status} and nothing that it documents.")
+    return unreadable("iotcomms", reply)
 
 
 # --- the table -----------------------------------------------------------------------------------------------
@@ -180,6 +212,7 @@ _REPLY_ID = Parameter("replyId", "what a callback of the call gave as that", nee
 _PARTICIPANT = Parameter("participantId", "id of the participant", needed=True)
 _CONNECTION = Parameter("connectionId", "id of the connection, from callAnswered", needed=True)
 _SESSION = Parameter("sessionId", "id of the session")
+_SITE = Parameter(SITE, "what a callback of a call at a hybrid site gave as that")
 _FILE_NAME = Parameter("filename", "its name", needed=True)
 _CRYPTO = (
     Parameter("suite", "the suite"),
@@ -225,7 +258,10 @@ def _both(
 
 
 def _one(name: str, sentence: str, *parameters: Parameter) -> Method:
-    return Method(name, f"/{{domain}}/{name}", sentence, _post(name), read_done, parameters, changes=True)
+    """A method about a call that is going on, which may be at a site."""
+    return Method(
+        name, f"/{{domain}}/{name}", sentence, _post(name), read_done, (*parameters, _SITE), changes=True
+    )
 
 
 #: By their names, in the order of the document.
@@ -235,7 +271,7 @@ METHODS: Mapping[str, Method] = methods(
         "answers a call that newRemoteCall told of",
         (Parameter("replyId", "what newRemoteCall gave as that", needed=True), *_media("PCMA", "PCMU")),
     ),
-    *_both("hangupcall", "hangs up, or refuses as busy what is not answered", (_REPLY_ID,)),
+    *_both("hangupcall", "hangs up, or refuses as busy what is not answered", (_REPLY_ID, _SITE)),
     _one("hangupparticipant", "hangs up one participant", _PARTICIPANT, _REPLY_ID, _SESSION),
     _one("hangupremoteparticipant", "hangs up the remote party of a participant", _PARTICIPANT, _REPLY_ID),
     _one(

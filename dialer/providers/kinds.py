@@ -26,6 +26,11 @@ def adapter_kinds() -> list[str]:
     return sorted(KINDS)
 
 
+def modules() -> list[str]:
+    """The modules that the adapters live in, for processes that will need all of them."""
+    return [where.partition(":")[0] for where in KINDS.values()]
+
+
 @cache
 def adapter_class(kind: str) -> type[Adapter]:
     """The adapter of a kind. Raises ProviderSettingError for an unknown kind."""

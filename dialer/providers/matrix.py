@@ -25,10 +25,11 @@ def markdown() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def put_into(page: str) -> str:
-    """A page that holds such a table, with the table as the code has it now."""
+def put_into(page: str, table: str) -> str:
+    """A page that holds a table with the same first heading, with this one in its place."""
+    first = re.escape(table[: table.index("|", 1) + 1])
     return re.sub(
-        r"^\| can \|.*\n(?:\|.*(?:\n|$))*", lambda _: f"{markdown()}\n", page, count=1, flags=re.MULTILINE
+        rf"^{first}.*\n(?:\|.*(?:\n|$))*", lambda _: f"{table}\n", page, count=1, flags=re.MULTILINE
     )
 
 
@@ -62,6 +63,11 @@ def _length(time: timedelta) -> str:
     return f"{minutes // 60} h" if minutes % 60 == 0 else f"{minutes} min"
 
 
-if __name__ == "__main__":
+def main(table: str) -> None:
+    """Put a table of the code into the page that the command line names."""
     path = Path(sys.argv[1])
-    path.write_text(put_into(path.read_text(encoding="utf-8")), encoding="utf-8")
+    path.write_text(put_into(path.read_text(encoding="utf-8"), table), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(markdown())

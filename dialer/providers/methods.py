@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from dialer.providers.contract import ProviderError, ProviderRequest, Reply
+from dialer.providers.contract import ProviderError, ProviderRequest, Reply, UnclearError
 
 MAX_FILE = 64 << 20  # bytes of a file that is sent or fetched
 MAX_ENTRIES = 1000  # of an array
@@ -36,14 +36,17 @@ Value = str | int | bool | File | list[Entry]
 Values = Mapping[str, Any]  # by the parameter's name, each of the parameter's type
 
 #: How a value of each type is written on the command line.
-_WRITTEN: Mapping[Any, str] = {str: "TEXT", int: "NUMBER", bool: "yes/no", File: "@FILE", list: "JSON"}
+_WRITTEN: Mapping[Any, str] = {
+    str: "TEXT", int: "NUMBER", bool: "yes/no", File: "@FILE", list: "JSON", dict: "JSON",
+}  # fmt: skip
 _YES, _NO = frozenset({"yes", "true", "1"}), frozenset({"no", "false", "0"})
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of a method; it `takes` a str, an int, a bool, a File, or a list: an array of objects with
-    `fields`. Where there are `choices`, a text must be one of them."""
+    `fields`, of which one may take a dict: an object of whatever there is. Where there are `choices`, a text must be
+    one of them."""
 
     name: str
     meaning: str  # a phrase
@@ -181,6 +184,12 @@ def unknown_method(kind: str, name: str, known: Mapping[str, Method]) -> Provide
     return ProviderError(f"A provider of kind {kind} has no method {name!r}; {knows}.")
 
 
+def unreadable(who: str, reply: Reply) -> ProviderError:
+    """The sentence about a reply that `who` does not document. Only a 4xx tells that nothing was done."""
+    kind = ProviderError if 400 <= reply.status < 500 else UnclearError
+    return kind(f"{who} answered with HTTP {reply.status} and nothing that it documents.")
+
+
 def multipart(field_name: str, file: File) -> tuple[dict[str, str], bytes]:
     """The header and the body of a `multipart/form-data` request with one file."""
     request = httpx.Request("POST", "http://provider.invalid", files={field_name: (file.name, file.content)})
@@ -246,6 +255,7 @@ _READERS: Mapping[Any, Callable[[str], Value | None]] = {
     bool: _read_yes,
     File: lambda _: None,
     list: _read_array,
+    dict: lambda _: None,
 }
 
 

@@ -2,17 +2,20 @@
 
 `POST apps/activate` starts the application for one number; it answers under HTTP 200 with a `status` word.
 Callbacks come as GET with everything in the URL: `startCallback` when it starts, `endCallback` when it is over.
-Mitto's own repeats (`isRepeat`) are never asked for: our repeat policy decides about every ring.
+Mitto's own repeats (`isRepeat`) are asked for where a campaign wants them and they fit; else our repeat policy decides
+about every ring. Callbacks do not tell which dial they speak of, or whether it was the last.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from dialer.calls.repeats import RepeatPolicy, RepeatPolicyError
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter, refusal_by_status
 from dialer.providers.contract import (
@@ -100,6 +103,14 @@ STATUSES: Mapping[str, tuple[Outcome, Refusal | None]] = {
 
 STATE_OK, STATE_ERR = "2", "5"  # "state is the result of script execution"
 
+#: Ends the reference of an attempt whose repeats Mitto makes. Callbacks of two dials that end alike are the same to the
+#: letter: of these, what comes again after `AGAIN` seconds is another dial's, and no delivery that is repeated.
+REPEATED = ".r"
+AGAIN = 10
+
+#: "The API key of the application", in every endCallback: with it whoever reads it could call at our expense.
+_APP_KEY = re.compile(r'((?:^|(?<=&))appKey=)[^&"\s]*|("appKey"\s*:\s*")[^"]*')  # of a form, and of JSON
+
 Ending = tuple[Disposition, int | None]  # with the Q.850 cause, where there is one
 
 #: "error — error code" of endCallback, under STATE_ERR. 16 and 19 are not the Q.850 causes of the same number
@@ -113,6 +124,19 @@ END_ERRORS: Mapping[int, Ending] = {
     1002: (Disposition.FAILED, None),  # ERR_TTS
     1003: (Disposition.FAILED, None),  # ERR_ASR
     1017: (Disposition.FAILED, None),  # ERR_TTS
+}
+
+#: Both tables print a word and a number for each, and no example: what comes as its word is its number.
+WORDS: Mapping[str, str] = {
+    "STATE_OK": STATE_OK,
+    "STATE_ERR": STATE_ERR,
+    "ERR_NO_ANSWER": "16",
+    "ERR_BUSY": "17",
+    "ERR_ALERTING": "19",
+    "ERR_CONGESTION": "34",
+    "ERR_PLAY": "1001",
+    "ERR_TTS": "1002",
+    "ERR_ASR": "1003",
 }
 
 #: "Script execution error codes": the script's own. All say that it broke on the provider's side.
@@ -173,12 +197,14 @@ class MittoAdapter(Adapter):
         "media_variable": "the script's variable for the recorded file, `file` unless set",
         "repeat_variable": "the script's variable for the number of announcements, if it has one",
     }
-    capabilities = frozenset({Capability.ANNOUNCE_TEXT, Capability.ANNOUNCE_FILE, Capability.VOICE_OTP})
+    capabilities = frozenset(
+        {Capability.ANNOUNCE_TEXT, Capability.ANNOUNCE_FILE, Capability.VOICE_OTP, Capability.REPEATS}
+    )
     final_event_within = timedelta(minutes=15)
     methods = METHODS
 
     def build_request(self, submission: Submission) -> ProviderRequest:
-        """See "Application activation"."""
+        """See "Application activation" and "Launching the application with repeats"."""
         source = digits(submission.caller_id or self.settings.get("source_addr", ""))
         if not source:
             raise RefusedError(
@@ -193,6 +219,8 @@ class MittoAdapter(Adapter):
         }
         if submission.text:
             body.update(voice_settings(submission))
+        if submission.repeats is not None:
+            body.update(_repeats(submission.repeats), reference=f"{submission.attempt_id}{REPEATED}")
         return ProviderRequest("POST", "apps/activate", headers=authorization(self.settings), json=body)
 
     def read_reply(self, reply: Reply) -> Verdict:
@@ -208,13 +236,13 @@ class MittoAdapter(Adapter):
             return Verdict(
                 Outcome.UNKNOWN, detail=f"HTTP {reply.status} without a status that Mitto documents"
             )
-        outcome, refusal_or_none = STATUSES[status]
-        if outcome is not Outcome.PLACED:
-            return Verdict(outcome, refusal=refusal_or_none, detail=f"Mitto answered {status}")
+        verdict = by_word(status)
+        if verdict.outcome is not Outcome.PLACED:
+            return verdict
         if reply.status >= 400:
             return Verdict(Outcome.UNKNOWN, detail=f"Mitto answered ok under HTTP {reply.status}")
         reference = answer.get("requestId")
-        return Verdict(outcome, provider_reference=reference if isinstance(reference, str) else None)
+        return Verdict(Outcome.PLACED, provider_reference=reference if isinstance(reference, str) else None)
 
     @classmethod
     def read_event(cls, raw: RawEvent) -> list[Fact]:
@@ -230,19 +258,34 @@ class MittoAdapter(Adapter):
             raise EventError("the callback's type is neither startCallback nor endCallback")
         duration = seconds(fields.get("duration", ""))
         talked = disposition in (Disposition.ANSWERED, Disposition.MACHINE)
+        is_open = disposition in (None, Disposition.UNKNOWN)
         return [
             Fact(
-                attempt_id=checked_reference(fields.get("reference", "")),
+                attempt_id=checked_reference(fields.get("reference", "").removesuffix(REPEATED)),
                 state=state,
                 disposition=disposition,
                 hangup_cause=cause,
                 at=raw.received_at,
                 duration=duration,
                 # "Duration of the call": Mitto counts no other seconds, and bills none of a call not answered.
-                billsec=duration if talked else 0.0 if disposition is not None else None,
+                billsec=duration if talked else None if is_open else 0.0,
                 cost=None,
+                is_unheard_of=disposition is Disposition.UNKNOWN,  # no word that it documents is
             )
         ]
+
+    @classmethod
+    def dedupe_key(cls, raw: RawEvent) -> str:
+        """As of any callback; of repeats that Mitto makes, equal for those that come within `AGAIN` seconds."""
+        may_be = REPEATED in raw.query or REPEATED.encode() in raw.body  # most are none: they cost no more
+        if may_be and event_fields(raw).get("reference", "").endswith(REPEATED):
+            raw = replace(raw, path=f"{raw.path}#{raw.received_at.timestamp() // AGAIN:.0f}")
+        return super().dedupe_key(raw)
+
+    @classmethod
+    def kept(cls, raw: RawEvent) -> RawEvent:
+        """Without `appKey`: our own copy of that key is sealed."""
+        return without_app_key(raw)
 
     @classmethod
     def check_campaign(cls, language: str, has_text: bool, has_media: bool) -> list[str]:
@@ -251,6 +294,15 @@ class MittoAdapter(Adapter):
         if has_text and mitto_language(language) is None:
             problems.append(_no_language(language))
         return problems
+
+    @classmethod
+    def check_repeats(cls, policy: RepeatPolicy) -> list[str]:
+        """The policy must be one that "Launching the application with repeats" has words for."""
+        try:
+            policy.to_mitto()
+        except RepeatPolicyError as error:
+            return [str(error)]
+        return []
 
     def check_request(self) -> ProviderRequest:
         """See "Balance check"."""
@@ -291,6 +343,22 @@ class MittoAdapter(Adapter):
         return "&".join(f"{name}={scenario_value(value)}" for name, value in pairs.items())
 
 
+def by_word(status: str) -> Verdict:
+    """What one of `STATUSES` says. See "Response format"."""
+    outcome, refusal = STATUSES[status]
+    return Verdict(outcome, refusal=refusal, detail=f"Mitto answered {status}", is_documented=True)
+
+
+def without_app_key(raw: RawEvent) -> RawEvent:
+    """A callback with its `appKey` empty, in the URL, a form or a JSON object."""
+    if "appKey" not in raw.query and b"appKey" not in raw.body:
+        return raw
+    body = raw.body.decode("latin-1")  # each byte a letter, whatever it is
+    return replace(
+        raw, query=_APP_KEY.sub(r"\1\2", raw.query), body=_APP_KEY.sub(r"\1\2", body).encode("latin-1")
+    )
+
+
 def scenario_value(value: str) -> str:
     """A value of `scenarioData`, "a set of parameter=value pairs separated by &": percent-encoded, so that no
     character of a message can end it or begin another parameter. Line breaks become spaces."""
@@ -328,6 +396,7 @@ def ending(state: str, error: str) -> Ending:
     meant: under STATE_OK nothing went wrong, so 16 is a normal end; under STATE_ERR 16 is "did not pick up".
     A state or code outside the tables is UNKNOWN.
     """
+    state, error = WORDS.get(state, state), WORDS.get(error, error)
     try:
         code = int(error) if len(error) <= 6 else -1
     except ValueError:
@@ -345,6 +414,13 @@ def ending(state: str, error: str) -> Ending:
             return Disposition.FAILED, None
         return found
     return Disposition.UNKNOWN, None
+
+
+def _repeats(policy: RepeatPolicy) -> dict[str, int]:
+    try:
+        return policy.to_mitto()
+    except RepeatPolicyError as error:
+        raise RefusedError(Refusal.BAD_REQUEST, str(error)) from None
 
 
 def _word(value: str) -> str:

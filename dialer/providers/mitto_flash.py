@@ -28,7 +28,7 @@ from dialer.providers.contract import (
     Submission,
     Verdict,
 )
-from dialer.providers.mitto import STATUSES
+from dialer.providers.mitto import STATUSES, by_word, without_app_key
 from dialer.providers.reading import checked_reference, digits, event_fields
 
 #: "FlashCall requests": the example's `timeout`, in milliseconds.
@@ -36,20 +36,18 @@ TIMEOUT_MS = 60_000
 #: Longer than any telephone rings; far within `final_event_within`.
 LONGEST_TIMEOUT_MS = 120_000
 
-#: "Description of error codes", by HTTP status and `errorCode`. 4 comes under HTTP 429, which `read_status` has read
-#: before, with its Retry-After.
-ERRORS: Mapping[tuple[int, int], tuple[Refusal, str]] = {
-    (401, 1): (Refusal.PROVIDER, "authentication required"),
-    (400, 2): (Refusal.PROVIDER, "inactive account"),
-    (401, 5): (Refusal.PROVIDER, "inactive token"),
-    (403, 6): (Refusal.PROVIDER, "insufficient funds"),
-    (400, 10): (Refusal.BAD_REQUEST, "invalid request"),
-    (400, 11): (Refusal.BAD_NUMBER, "invalid number"),
-    (400, 16): (
-        Refusal.PROVIDER,
-        "sender not allowed",
-    ),  # Mitto chooses the sender: nothing of this call is wrong
+#: "Description of error codes", by `errorCode`. Each is printed beside one HTTP status, and is the same under another
+#: 4xx or 2xx. 4 comes under HTTP 429, which `read_status` has read before, with its Retry-After.
+ERRORS: Mapping[int, tuple[Refusal, str]] = {
+    1: (Refusal.PROVIDER, "authentication required"),
+    2: (Refusal.PROVIDER, "inactive account"),
+    5: (Refusal.PROVIDER, "inactive token"),
+    6: (Refusal.PROVIDER, "insufficient funds"),
+    10: (Refusal.BAD_REQUEST, "invalid request"),
+    11: (Refusal.BAD_NUMBER, "invalid number"),
+    16: (Refusal.PROVIDER, "sender not allowed"),  # Mitto chooses the sender: nothing of this call is wrong
 }
+TOO_MANY = 4
 
 #: "Statuses comparison", with the Q.850 cause of what is meant. The first three are DELIVERED: it rang and the code was
 #: shown, which is all that a flash call is for. So they are ANSWERED, our only word for a person who was reached and
@@ -118,13 +116,11 @@ class MittoFlashAdapter(Adapter):
             return Verdict(
                 Outcome.UNKNOWN, detail=f"HTTP {reply.status}: half a success, which Mitto does not document"
             )
-        if type(code) is int and (reply.status, code) in ERRORS:
-            refusal, meaning = ERRORS[reply.status, code]
-            return Verdict(Outcome.REFUSED, refusal=refusal, detail=f"Mitto answered error {code}: {meaning}")
+        if type(code) is int and (error := _error(code)) is not None:
+            return error
         # "Response format" is a section of both documents: "any response" has a status, though no example shows it.
         if isinstance(word, str) and word in STATUSES:
-            outcome, refusal_or_none = STATUSES[word]
-            return Verdict(outcome, refusal=refusal_or_none, detail=f"Mitto answered {word}")
+            return by_word(word)
         if reply.status >= 400:
             return Verdict(
                 Outcome.REFUSED,
@@ -153,8 +149,14 @@ class MittoFlashAdapter(Adapter):
                 duration=None,
                 billsec=None if picked_up_or_unknown else 0.0,  # Mitto tells no lengths
                 cost=None,
+                is_unheard_of=status not in ENDINGS,
             )
         ]
+
+    @classmethod
+    def kept(cls, raw: RawEvent) -> RawEvent:
+        """Without `appKey`, as of `mitto`."""
+        return without_app_key(raw)
 
     @classmethod
     def check_campaign(cls, language: str, has_text: bool, has_media: bool) -> list[str]:
@@ -168,6 +170,16 @@ class MittoFlashAdapter(Adapter):
         """See "FlashCall requests": "HTTP Basic", `Authorization: token`. A token with its scheme is sent as given."""
         token = self.settings["token"].strip()
         return {"Authorization": token if " " in token else f"Basic {token}"}
+
+
+def _error(code: int) -> Verdict | None:
+    """What a documented error says."""
+    if code == TOO_MANY:
+        return Verdict(Outcome.NOT_PROCESSED, detail=f"Mitto answered error {code}: too many requests")
+    if code not in ERRORS:
+        return None
+    refusal, meaning = ERRORS[code]
+    return Verdict(Outcome.REFUSED, refusal=refusal, detail=f"Mitto answered error {code}: {meaning}")
 
 
 def _reference(value: object) -> str | None:

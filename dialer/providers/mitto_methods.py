@@ -12,8 +12,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NotRequired, TypedDict
 
 from dialer.providers.base import Adapter
-from dialer.providers.contract import ProviderError, ProviderRequest, Reply
-from dialer.providers.methods import MAX_FILE, File, Method, Parameter, Values, methods, multipart
+from dialer.providers.contract import ProviderError, ProviderRequest, Reply, UnclearError
+from dialer.providers.methods import (
+    MAX_FILE,
+    File,
+    Method,
+    Parameter,
+    Values,
+    methods,
+    multipart,
+    unreadable,
+)
 
 #: "Response format": every value of `status` that is an error. An access key belongs to one application.
 ERRORS: Mapping[str, str] = {
@@ -23,8 +32,10 @@ ERRORS: Mapping[str, str] = {
     "invalidDataError": "Mitto refuses the values (invalidDataError): an id that it does not know, or a name.",
     "prohibitedForAppError": "Mitto prohibits this for the application of the access key (prohibitedForAppError).",
     "prohibitedForServiceError": "Mitto prohibits this for the service of the account (prohibitedForServiceError).",
-    "rpcError": "Mitto had a communication error inside (rpcError); whether anything was done is not known.",
+    "rpcError": "Mitto had a communication error inside (rpcError).",
 }
+
+UNCLEAR = "rpcError"  # the one after which what was asked for may have been done
 
 #: "The file is passed in the request body via Content-Type: multipart/form-data": the field has no name there.
 FILE_FIELD = "file"
@@ -194,14 +205,14 @@ def _answer(reply: Reply, *, may_lack_status: bool = False) -> dict[str, Any]:
         raise _unreadable(reply)
     status = answer.get("status", "ok" if may_lack_status else None)
     if isinstance(status, str) and status in ERRORS:
-        raise ProviderError(ERRORS[status])
+        raise (UnclearError if status == UNCLEAR else ProviderError)(ERRORS[status])
     if status != "ok" or not 200 <= reply.status < 300:
         raise _unreadable(reply)
     return answer
 
 
 def _unreadable(reply: Reply) -> ProviderError:
-    return ProviderError(f"Mitto answered with HTTP {reply.status} and nothing that it documents.")
+    return unreadable("Mitto", reply)
 
 
 def _media_object(reply: Reply, found: Any) -> MediaObject:

@@ -1,4 +1,5 @@
-"""What the kinds of MTT have in common: how requests are authorized, and the forms that callbacks have been seen in."""
+"""What the kinds of MTT have in common: how requests are authorized, the forms that callbacks have been seen in,
+and amounts of money."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import base64
 import json
 import re
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from dialer.providers.contract import RawEvent, json_object
@@ -41,3 +43,17 @@ def event_parameters(raw: RawEvent) -> dict[str, str]:
             return event_fields(raw)
     plain = inner if isinstance(inner, str) else json.dumps(inner)
     return event_fields(replace(raw, body=plain.encode("utf-8", "replace")))
+
+
+def cost(value: Any) -> Decimal | None:
+    """An amount of money, or None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if not re.fullmatch(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?", written := str(value).strip()):
+        return None
+    return Decimal(written)
+
+
+def currency(value: Any) -> str:
+    """The letters of a currency, which stand in the example alone; "" when they are none."""
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Z]{3}", value) else ""

@@ -2,10 +2,10 @@
 (`mtt-telecom-api.md`, "Услуга CallBack API" and `getControlCallFollowMe`; entry point
 `webapicommon.mtt.ru/index.php`).
 
-`makeCallBackCallFollowme` rings side A, the callee, and then side B, whom the callee is connected with. Its events come
-at the address that is given with the call, below which our reference stands, so that they are matched however little
-they say. No event tells why a call did not come about: that is looked up. What speaks of calls that come in is in
-`mtt_inbound`.
+`makeCallBackCallFollowme` rings side A, the callee, and then side B, whom the callee is connected with; either of them
+may be several numbers, of whom one picks up. Its events come at the address that is given with the call, below which
+our reference stands, so that they are matched however little they say. No event tells why a call did not come about:
+that is looked up. What speaks of calls that come in is in `mtt_inbound` and `mtt_cdrs`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from dialer.calls.flow import Prompt
+from dialer.calls.talk import RING_SECONDS, Rung
 from dialer.lifecycle import AttemptState, Disposition
+from dialer.providers import mtt_cdrs
 from dialer.providers.base import Adapter, refusal_by_status
 from dialer.providers.contract import (
     Asked,
     Capability,
+    CdrPage,
     EventError,
     Fact,
     Outcome,
@@ -38,38 +40,55 @@ from dialer.providers.contract import (
 )
 from dialer.providers.live import Answer, Question, Response
 from dialer.providers.methods import Method
-from dialer.providers.mtt import event_parameters
+from dialer.providers.mtt import cost, currency, event_parameters
 from dialer.providers.mtt_black_list_methods import BLACK_LIST
 from dialer.providers.mtt_callback_methods import METHODS as CALLBACK_METHODS
+from dialer.providers.mtt_callback_methods import QUEUES, links
 from dialer.providers.mtt_history_methods import METHODS as HISTORY_METHODS
 from dialer.providers.mtt_history_methods import read_balance
-from dialer.providers.mtt_inbound import SESSION, inbound_fact, is_question, read_question, write_answer
-from dialer.providers.mtt_rpc import read_result, rpc_request, unreadable
+from dialer.providers.mtt_inbound import (
+    SESSION,
+    check_inbound,
+    e164,
+    inbound_fact,
+    is_question,
+    read_question,
+    write_answer,
+)
+from dialer.providers.mtt_rpc import NOT_FOUND, read_result, rpc_request, unreadable
 from dialer.providers.mtt_telecom_methods import METHODS as TELECOM_METHODS
 from dialer.providers.reading import checked_reference, digits, seconds
 
-#: `direction`: "0 - redirect_number (A) --> b_number (B)".
-A_FIRST = 0
-#: `timeout` of a number of side A, in seconds: what the examples ring.
-RING_SECONDS = 25
+#: `direction`: "0 - redirect_number (A) --> b_number (B), 1 - b_number (A) --> redirect_number (B)". Side A is rung
+#: first, and is the callee; the numbers of the structure are the side that may be several.
+A_IS_SEVERAL, B_IS_SEVERAL = 0, 1
+#: JSON-RPC's `id` of requests of the second kind, which comes back with the reply: it tells whose number is wrong.
+OF_B = "b"
+#: `type` of a number of side A: how the queue of them is rung.
+AT_ONCE, IN_TURN = QUEUES
 
 #: What MTT calls its own reference.
 REFERENCE = "callBackCall_id"
 
-#: `error.code` of `getCallBackFollowmeCallInfo`.
-NOT_FOUND = -32001
 #: Errors of `makeCallBackCallFollowme`, by code and message. Those of the methods beside it are not documented for it,
 #: and so do not say that nobody is rung.
 REFUSALS: Mapping[tuple[int, str], Refusal] = {
     (1, "Incorrect redirect_number format"): Refusal.BAD_NUMBER,  # side A, the callee
     (1, "Incorrect B-number format"): Refusal.BAD_REQUEST,
 }
+#: … where the numbers of the structure are whom the callee is connected with, and `b_number` is the callee's.
+REFUSALS_OF_B: Mapping[tuple[int, str], Refusal] = {
+    (1, "Incorrect redirect_number format"): Refusal.BAD_REQUEST,
+    (1, "Incorrect B-number format"): Refusal.BAD_NUMBER,
+}
 
+#: The event that tells in `phone_A` whose telephone it was.
+PICKED_UP = "pickup_side_A"
 #: "Уведомления о ходе вызова": every `event`, with what it says. That side A has picked up is no answer yet: nobody
 #: talks. The end of a side does not say whether they have.
 EVENTS: Mapping[str, AttemptState] = {
     "start_side_A": AttemptState.RINGING,
-    "pickup_side_A": AttemptState.RINGING,
+    PICKED_UP: AttemptState.RINGING,
     "start_side_B": AttemptState.RINGING,
     "start_talk": AttemptState.ANSWERED,
     "end_side_B": AttemptState.ENDED,
@@ -77,17 +96,20 @@ EVENTS: Mapping[str, AttemptState] = {
 }
 
 #: `getCallBackFollowmeCallInfo`: why a call did not come about, in `error.data` of `NOT_FOUND`; with Q.850 causes.
-ENDINGS: Mapping[str, tuple[Disposition, int]] = {
+ENDINGS: Mapping[str, tuple[Disposition, int | None]] = {
     "Call ended by timeout on side A": (Disposition.NO_ANSWER, 19),
     "Call ended by cancel on side A": (Disposition.REJECTED, 21),
     "Call ended by cancel on side B": (Disposition.REJECTED, 21),
 }
+#: … of which these are all; the beginning of any other says no more than that it has ended.
+HAS_ENDED = "Call ended"
 #: The same, of a call that came about: the one `call_back_status` that there is.
 OK = "ok"
 #: In seconds: how long side A was rung and was on the line, and how long side B was.
 LENGTHS = ("waiting_period_A", "call_back_real_length_A", "call_back_real_length_B")
 
 _EVENT_PAGE = "event.php"
+_LINK = re.compile(r"https?://[!-~]{1,400}")
 _DESCRIBED = re.compile(r"[A-Za-z]+(?:_[A-Za-z]+)+")
 
 
@@ -106,9 +128,27 @@ class MttCallbackAdapter(Adapter):
     }
     methods: ClassVar[Mapping[str, Method]] = {**CALLBACK_METHODS, **HISTORY_METHODS, **TELECOM_METHODS}
     black_list = BLACK_LIST
-    capabilities = frozenset({Capability.CLICK_TO_CALL, Capability.RECORDING, Capability.INBOUND})
+    capabilities = frozenset(
+        {
+            Capability.CLICK_TO_CALL,
+            Capability.RECORDING,
+            Capability.INBOUND,
+            Capability.TALK_PROMPTS,
+            Capability.TALK_LIMIT,
+            Capability.RING_SEVERAL,
+            Capability.CONNECT_IN_TURN,
+            Capability.CONNECT_AT_ONCE,
+        }
+    )
     final_event_within = timedelta(hours=1)
     look_up_after = timedelta(minutes=1)  # no event tells that nobody picked up
+    cost_after = timedelta(minutes=5)  # … or what a call cost
+    cdrs_of_inbound = True
+
+    @classmethod
+    def check_inbound(cls, answer: Answer) -> list[str]:
+        """See `getControlCallFollowMe`."""
+        return check_inbound(answer)
 
     def __init__(self, config: ProviderConfig) -> None:
         """Raises ProviderSettingError when the configuration cannot work."""
@@ -117,16 +157,18 @@ class MttCallbackAdapter(Adapter):
         self._callback_address = callback_address(config)
 
     def build_request(self, submission: Submission) -> ProviderRequest:
-        """See `makeCallBackCallFollowme`."""
+        """See `makeCallBackCallFollowme`. Not sent: `duration`, of which only the unit can be read, and `dtmf_number`,
+        which does not say whose extension it is."""
         if not submission.connect_to:
             raise RefusedError(
                 Refusal.BAD_REQUEST, "MTT's CallBack connects two people; give the call a second number"
             )
+        is_b_several = bool(submission.talk.others)
         params: dict[str, Any] = {
             "id": submission.attempt_id,
             "customer_name": self._customer,
-            "b_number": digits(submission.connect_to),
-            "direction": A_FIRST,
+            "b_number": digits(submission.to if is_b_several else submission.connect_to),
+            "direction": B_IS_SEVERAL if is_b_several else A_IS_SEVERAL,
             "callDescription": submission.attempt_id,
             "simpleCallBackFollowmeStruct": followme(submission),
         }
@@ -137,9 +179,10 @@ class MttCallbackAdapter(Adapter):
             params["callBackURL"] = f"{self._callback_address}/{submission.attempt_id}"
         if submission.record:
             params["recordEnable"] = 1
-        if submission.longest is not None:
-            params["maxtime"] = str(submission.longest)
-        return rpc_request(self, "makeCallBackCallFollowme", params)
+        if submission.talk.max_seconds is not None:
+            params["maxtime"] = str(submission.talk.max_seconds)
+        request_id = OF_B if is_b_several else "1"
+        return rpc_request(self, "makeCallBackCallFollowme", params, request_id=request_id)
 
     def read_reply(self, reply: Reply) -> Verdict:
         """See `makeCallBackCallFollowme`. Its errors come within `result`."""
@@ -147,7 +190,8 @@ class MttCallbackAdapter(Adapter):
         reference = result.get(REFERENCE)
         if isinstance(reference, str) and reference and reply.status < 300:
             return Verdict(Outcome.PLACED, provider_reference=reference)
-        refusal = None if error is None else REFUSALS.get((error.code, error.message))
+        known = REFUSALS_OF_B if (reply.json_object() or {}).get("id") == OF_B else REFUSALS
+        refusal = None if error is None else known.get((error.code, error.message))
         if error is not None and refusal is not None:
             return Verdict(Outcome.REFUSED, refusal=refusal, detail=f"MTT answered {error.message}")
         if reply.status >= 400 and REFERENCE.encode() not in reply.body:
@@ -186,6 +230,7 @@ class MttCallbackAdapter(Adapter):
                 billsec=None,
                 cost=None,
                 provider_reference=checked_reference(theirs) if theirs or not ours else None,
+                answered_by=_number(fields.get("phone_A")) if event == PICKED_UP else "",
             )
         ]
 
@@ -197,17 +242,20 @@ class MttCallbackAdapter(Adapter):
         return rpc_request(self, "getCallBackFollowmeCallInfo", params)
 
     def read_lookup(self, reply: Reply, asked: Asked) -> list[Fact]:
-        """See `getCallBackFollowmeCallInfo`. What it does not know has not ended yet."""
+        """See `getCallBackFollowmeCallInfo`. What it does not know has not ended yet, unless it says that it has."""
         result, error = read_answer(reply)
         if error is not None and error.code == NOT_FOUND:
-            ending = ENDINGS.get(error.data)
-            return [] if ending is None else [_looked_up(asked, *ending)]
+            if error.data in ENDINGS:
+                return [_looked_up(asked, *ENDINGS[error.data])]
+            unheard_of = _looked_up(asked, Disposition.UNKNOWN, None, is_unheard_of=True)
+            return [unheard_of] if error.data.startswith(HAS_ENDED) else []
         told = result.get("callBackFollowmeCallInfoStruct")
         if not isinstance(told, dict) or reply.status >= 300:
             read_result(reply)  # which says what is wrong, unless it is this
             raise unreadable(reply)
         waited, on_line, talked = (_length(told, name) for name in LENGTHS)
-        is_reached = told.get("call_back_status") == OK and bool(talked)
+        is_ok = told.get("call_back_status") == OK
+        is_reached = is_ok and bool(talked)
         return [
             _looked_up(
                 asked,
@@ -217,8 +265,20 @@ class MttCallbackAdapter(Adapter):
                 duration=on_line,
                 billsec=talked,  # of the lengths that MTT charges there is one for each side
                 cost=cost(told.get("call_back_cost")),
+                currency=currency(told.get("call_back_currency")),
+                answered_by=_number(told.get("destination_A")) if is_reached else "",
+                recording_name=recordings(told),
+                is_unheard_of=not is_ok,
             )
         ]
+
+    def cdr_request(self, since: datetime, until: datetime, page: str | None) -> ProviderRequest | None:
+        """See `getServiceHistoryByCustomer`: of calls that came in."""
+        return mtt_cdrs.cdr_request(self, since, until, page)
+
+    def read_cdrs(self, reply: Reply, page: str | None, until: datetime) -> CdrPage:
+        """See the same."""
+        return mtt_cdrs.read_cdrs(reply, page, until)
 
     @classmethod
     def read_question(cls, raw: RawEvent) -> Question | None:
@@ -278,35 +338,41 @@ def read_answer(reply: Reply) -> tuple[Mapping[str, Any], CallError | None]:
 
 
 def followme(submission: Submission) -> list[dict[str, Any]]:
-    """`simpleCallBackFollowmeStruct`: whom side A consists of, and what either side hears on picking up."""
-    entries: list[dict[str, Any]] = [
+    """`simpleCallBackFollowmeStruct`: whom side A consists of, or side B where that is several (`direction`), and then
+    what either side hears. The queue that the description spells `Lineral` is `linal` in every example."""
+    talk = submission.talk
+    number, name = (submission.connect_to, "other") if talk.others else (submission.to, "callee")
+    first = Rung(number or "") if talk.ring is None else Rung(number or "", talk.ring.seconds)
+    queue = IN_TURN if talk.ring is not None and not talk.ring.at_once else AT_ONCE
+    numbers = [
         {
-            "timeout": RING_SECONDS,
-            "redirect_number": digits(submission.to),
-            "type": "ringall",
-            "name": "callee",
+            "timeout": rung.seconds,
+            "redirect_number": digits(rung.number),
+            "type": queue,
+            "name": name if place == 1 else f"{name}_{place}",
         }
+        for place, rung in enumerate((first, *talk.also), 1)
     ]
-    for side, prompt in (("A", submission.greeting), ("B", submission.connect_greeting)):
-        if prompt is not None:
-            entries.append({**played(prompt), "side": side})
-    return [{"order": order, **entry} for order, entry in enumerate(entries, 1)]
+    prompts = [
+        {"type": "text", "value": one.text, "side": side}
+        if one.media is None
+        else {"type": "file", "value": one.media, "side": side}
+        for side, one in (("A", talk.callee_hears), ("B", talk.other_hears))
+        if one is not None
+    ]
+    return [{"order": order, **entry} for order, entry in enumerate((*numbers, *prompts), 1)]
 
 
-def played(prompt: Prompt) -> dict[str, str]:
-    """A prompt in the words of the structure: a text, or the name of a file that `setCallBackPrompt` has taken."""
-    if prompt.text is not None:
-        return {"type": "text", "value": " ".join(prompt.text.split())}
-    return {"type": "file", "value": prompt.media or ""}
+def recordings(told: Mapping[str, Any]) -> str:
+    """The links to what was recorded, of side A and then of side B, a blank between them."""
+    found = [link for side in "AB" for link in links(told.get(f"call_back_record_URL_{side}"))]
+    return " ".join(link for link in found if _LINK.fullmatch(link))
 
 
-def cost(value: Any) -> Decimal | None:
-    """An amount of money, or None when it is none."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    if not re.fullmatch(r"-?[0-9]{1,12}(?:\.[0-9]{1,12})?", written := str(value).strip()):
-        return None
-    return Decimal(written)
+def _number(told: object) -> str:
+    """E.164 of a number as MTT tells it; "" when it is none."""
+    number = e164(told) if isinstance(told, str) else ""
+    return number if re.fullmatch(r"\+[1-9][0-9]{6,14}", number) else ""
 
 
 def _length(told: Mapping[str, Any], name: str) -> float | None:
@@ -323,6 +389,10 @@ def _looked_up(
     duration: float | None = None,
     billsec: float | None = 0.0,
     cost: Decimal | None = None,
+    currency: str = "",
+    answered_by: str = "",
+    recording_name: str = "",
+    is_unheard_of: bool = False,
 ) -> Fact:
     return Fact(
         attempt_id=asked.attempt_id,
@@ -333,4 +403,8 @@ def _looked_up(
         duration=duration,
         billsec=billsec,
         cost=cost,
+        currency=currency,
+        answered_by=answered_by,
+        recording_name=recording_name,
+        is_unheard_of=is_unheard_of,
     )

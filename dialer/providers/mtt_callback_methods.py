@@ -24,10 +24,12 @@ from dialer.providers.mtt_rpc import (
 )
 from dialer.providers.reading import digits
 
-#: `type` of an entry: how the numbers of side A are rung, as the examples spell it, and what a side hears.
+#: `type` of an entry: how the numbers of side A are rung, as the examples spell it ("Пояснения к параметру type" has
+#: Ringall and Lineral), and what a side hears.
 QUEUES = ("ringall", "linal")
 PROMPTS = ("text", "file")
-TIMEOUT = 25  # as the examples ring
+TIMEOUT = 25  # as the examples ring; without one MTT rings for 10 s, or for 15 s in makeCallBackCallFollowme
+LONGEST_NAME = 255  # of a file, setCallBackPrompt
 
 #: setCallBackPrompt, `status` of an upload and of what becomes of it.
 READY = "ok"
@@ -151,6 +153,10 @@ def _call_info(adapter: Adapter, values: Values) -> ProviderRequest:
 
 def _announce_prompt(adapter: Adapter, values: Values) -> ProviderRequest:
     name = values.get("file_name", values["file"].name)
+    if len(name) > LONGEST_NAME:
+        raise ProviderError(
+            f"MTT takes names of files of at most {LONGEST_NAME} characters; shorten file_name."
+        )
     return _for_customer(adapter, "setCallBackPrompt", file_name=name)
 
 
@@ -159,7 +165,8 @@ def _prompts(adapter: Adapter, _: Values) -> ProviderRequest:
 
 
 def _send_prompt(adapter: Adapter, values: Values, upload: Upload) -> Step:
-    """ "In the body of the POST only the content of the file and nothing else", and then whether MTT has it."""
+    """ "In the body of the POST only the content of the file and nothing else", and then whether MTT has it: by GET, as
+    the text has it; the table has "(POST)" beside `statusURL`."""
     file: File = values["file"]
     if len(file.content) > upload["maxsize"]:
         raise ProviderError(

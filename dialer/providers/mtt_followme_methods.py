@@ -1,7 +1,8 @@
 """Where MTT forwards calls to our numbers: follow-me lists of plain and of Premedia accounts (`mtt-telecom-api.md`).
 
 The reference has two methods `setFollowme`: one at `webapicommon.mtt.ru`, whose parameters have no names, and one among
-the Premedia methods at `gapi.mtt.ru`, which is `setPremediaFollowme` here.
+the Premedia methods at `gapi.mtt.ru`, which is `setPremediaFollowme` here. Of the latter it needs `sip_id` alone, and
+does not say what becomes of the list without a `followmeStructure`: it is always given one.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class PremediaFollowmeList(TypedDict):
 
 def _set(adapter: Adapter, values: Values) -> ProviderRequest:
     entries = [
-        {**_begun(entry, order), "timeout": TIMEOUT, "period": ALWAYS, "period_description": ALWAYS_IN_WORDS}
+        {**_begun(entry, order), "timeout": TIMEOUT, "period": ALWAYS}
+        | {"period_description": entry.get("period", ALWAYS_IN_WORDS)}  # as getFollowme has it
         | entry
         | _plain(entry)
         for order, entry in enumerate(values["followme"], 1)
@@ -175,7 +177,7 @@ METHODS: Mapping[str, Method] = methods(
                 fields=(
                     *_ENTRY,
                     Parameter("period", "when; always"),
-                    Parameter("period_description", "the same in words"),
+                    Parameter("period_description", "the same in words; as period"),
                     Parameter("domain", "a SIP domain to forward to"),
                     Parameter("use_tcp", "SIP over TCP", choices=YES_NO),
                     Parameter("keep_original_cli", "shows the caller's number", choices=("Y", "N", "I")),

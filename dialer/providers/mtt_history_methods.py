@@ -1,4 +1,9 @@
-"""What MTT keeps of an account: its calls, records of them, its balance and its numbers (`mtt-telecom-api.md`)."""
+"""What MTT keeps of an account: its calls, records of them, its balance and its numbers (`mtt-telecom-api.md`).
+
+The reference says two things of getServiceHistoryByCustomer: its table needs `date_from` and `date_to`, as we do, and
+"Необязательные параметры" has the last half hour without them; its table writes a time `YYYY-MM-DD HH24:Mi-SS`, its
+example `2017-09-14 16:01:05`. That times are UTC stands with getCallHistory alone.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +31,8 @@ from dialer.providers.reading import digits
 TYPES = ("incoming", "missed", "dialed", "forwarded")
 HISTORIES = (*TYPES, "callback")
 MOST_RECORDS = 1000
+#: getPersonalAccountList, `customer_name`: "string (41)".
+LONGEST_CUSTOMER = 41
 
 #: "Запись разговора": where links to records are asked for, by format.
 RECORDS = "https://rc.mtt.ru"
@@ -89,6 +96,10 @@ def _balance(adapter: Adapter, _: Values) -> ProviderRequest:
 
 
 def _numbers(adapter: Adapter, values: Values) -> ProviderRequest:
+    if len(customer(adapter)) > LONGEST_CUSTOMER:
+        raise ProviderError(
+            f"getPersonalAccountList takes a customer_name of at most {LONGEST_CUSTOMER} characters; check the setting."
+        )
     paging = {name: values[name] for name in ("limit", "offset") if name in values}
     return rpc_request(adapter, "getPersonalAccountList", {"customer_name": customer(adapter), **paging})
 
@@ -108,9 +119,14 @@ def _customer_history(adapter: Adapter, values: Values) -> ProviderRequest:
     return rpc_request(adapter, "getServiceHistoryByCustomer", params)
 
 
+def record_name(h323_conf_id: str) -> str:
+    """How a record is called in its address."""
+    return "_".join(h323_conf_id.replace("_", " ").split())
+
+
 def _record_links(adapter: Adapter, values: Values) -> ProviderRequest:
     """The identifier has underscores in the address and blanks in the histories."""
-    name = "_".join(values["h323_conf_id"].replace("_", " ").split())
+    name = record_name(values["h323_conf_id"])
     if not re.fullmatch(r"[0-9A-Za-z_][0-9A-Za-z_.-]{0,63}", name):
         raise ProviderError(
             "record_links cannot use what is given as h323_conf_id: copy it from the history."
@@ -174,9 +190,13 @@ def read_record_links(reply: Reply) -> list[str]:
         told = None
     if reply.status in (401, 403):
         read_result(reply)  # says that the login is wrong
-    if not isinstance(told, list) or not all(isinstance(link, str) for link in told) or reply.status != 200:
+    if not isinstance(told, list) or not all(map(_is_link, told)) or reply.status != 200:
         raise unreadable(reply)
     return told
+
+
+def _is_link(told: Any) -> bool:
+    return isinstance(told, str) and told.startswith(("https://", "http://"))
 
 
 # --- the table -----------------------------------------------------------------------------------------------

@@ -2,13 +2,15 @@
 
 MTT knows one menu: a text, and for each of the keys 1 to 9 that it is told of (`notify`) or connects with a number
 (`transfer`). After a key that it only tells of it says words of its own and hangs up, as it does without a key.
+Of a menu that notes whatever digit is pressed it is asked for those: 0 then means as little as no key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import string
+from collections.abc import Iterator, Mapping
 
-from dialer.calls.flow import Action, Does, Flow
+from dialer.calls.flow import Action, Does, Flow, Menu
 from dialer.numbers import digits
 
 #: Parameter `dtmf_id`: "a whole number from 1 to 9".
@@ -38,8 +40,14 @@ def dtmf_of(flow: Flow, notify_url: str) -> list[dict[str, str]]:
         {"dtmf_id": key, "type": "transfer", "value": digits(action.number)}
         if action.number is not None
         else {"dtmf_id": key, "type": "notify", "value": notify_url}
-        for key, action in sorted(flow.menus[flow.first].keys.items())
+        for key, action in sorted(_keys_of(flow.menus[flow.first]).items())
     ]
+
+
+def _keys_of(menu: Menu) -> Mapping[str, Action]:
+    """What MTT is asked for: without the 0 of a menu that notes every digit alike."""
+    is_noting = all(menu.keys.get(digit) == Action(Does.NOTIFY) for digit in string.digits)
+    return {key: action for key, action in menu.keys.items() if not (is_noting and key == "0")}
 
 
 def _problems(flow: Flow) -> Iterator[str]:
@@ -48,7 +56,7 @@ def _problems(flow: Flow) -> Iterator[str]:
     for place, prompt in enumerate(menu.prompts):
         if prompt.text is None:
             yield f"MTT plays no recorded file before it asks for keys ({at}.prompts.{place}): use a text."
-    for key, action in menu.keys.items():
+    for key, action in _keys_of(menu).items():
         if key not in KEYS:
             yield f"MTT knows the keys 1 to 9, not {key} ({at}.keys.{key}): choose another."
         if action.does not in _LAST | {Does.TRANSFER}:
@@ -65,5 +73,7 @@ def _problems(flow: Flow) -> Iterator[str]:
 def _problems_of(path: str, action: Action) -> Iterator[str]:
     if action.say:
         yield f"MTT says words of its own after a key ({path}.say): leave it out."
+    if action.greeting:
+        yield f"MTT says nothing to whom somebody is connected with ({path}.greeting): leave it out."
     if action.number is not None and len(digits(action.number)) != NUMBER_LENGTH:
         yield f"MTT connects with numbers of exactly {NUMBER_LENGTH} digits ({path}.number): give another one."

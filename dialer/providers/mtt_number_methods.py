@@ -1,4 +1,9 @@
-"""MTT's numbers: more of them, and where MTT asks what becomes of calls to them (`mtt-telecom-api.md`)."""
+"""MTT's numbers: more of them, and where MTT asks what becomes of calls to them (`mtt-telecom-api.md`).
+
+Where its tables and examples differ (`quantity` and `dial_code` of addNumbers are "string" there and numbers here), the
+examples are followed. updateCallControlURL has "an empty value to reset" beside both of its parameters; its example
+resets the URL of a number that is given, which is all that is done here.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +82,10 @@ METHODS: Mapping[str, Method] = methods(
         read_success,
         (
             SIP_ID,
-            Parameter("url", "the address, `scheme://login:password@host:port/path`; none unless given"),
+            Parameter(
+                "url",
+                "the address, `scheme://login:password@host:port/path`, port 80 or 443; none unless given",
+            ),
         ),
         changes=True,
     ),
@@ -101,7 +109,7 @@ METHODS: Mapping[str, Method] = methods(
     Method(
         "addNumbers",
         "addNumbers",
-        "buys more numbers of a region",
+        "buys more numbers of a region in which the customer has one",
         _add,
         read_new_numbers,
         (

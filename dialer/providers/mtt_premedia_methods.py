@@ -1,4 +1,8 @@
-"""MTT's Premedia: what is played to both sides of a forwarded call (`mtt-telecom-api.md`, "Premedia API")."""
+"""MTT's Premedia: what is played to both sides of a forwarded call (`mtt-telecom-api.md`, "Premedia API").
+
+Where its tables and examples differ (`scenario_id` and `prompt_name` are "integer" there and text here), the examples
+are followed. Of a customer that is not known createCustomerPrompt has the error -32601, and the others -32001.
+"""
 
 from __future__ import annotations
 

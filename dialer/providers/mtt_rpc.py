@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from dialer.providers import methods
 from dialer.providers.base import Adapter
 from dialer.providers.contract import MethodRefusedError, ProviderError, ProviderRequest, Reply
 from dialer.providers.mtt import basic_authorization
@@ -17,9 +18,10 @@ from dialer.providers.redact import hide
 #: "Точка подключения" of Premedia, addNumbers and the Global Black List.
 GAPI = "https://gapi.mtt.ru:6443/v1/api"
 
+NOT_FOUND = -32001
 #: Every `error.code` of the reference. It prints -32601 beside "Data not found", too.
 ERRORS: Mapping[int, str] = {
-    -32001: "MTT found no such data",
+    NOT_FOUND: "MTT found no such data",
     -32002: "MTT does not permit it to this login",
     -32601: "MTT found no such data or method",
     -32602: "MTT refuses the values",
@@ -38,10 +40,15 @@ def service_url(adapter: Adapter, documented: str) -> str:
 
 
 def rpc_request(
-    adapter: Adapter, method: str, params: Mapping[str, Any] | list[Any], service: str | None = None
+    adapter: Adapter,
+    method: str,
+    params: Mapping[str, Any] | list[Any],
+    service: str | None = None,
+    request_id: str = "1",
 ) -> ProviderRequest:
-    """A method's request to the base URL, or to another `service`. See "Авторизация: Basic Auth"."""
-    body = {"id": "1", "jsonrpc": "2.0", "method": method, "params": params}
+    """A method's request to the base URL, or to another `service`; the reply repeats `request_id`. See "Авторизация:
+    Basic Auth"."""
+    body = {"id": request_id, "jsonrpc": "2.0", "method": method, "params": params}
     base_url = None if service is None else service_url(adapter, service)
     return ProviderRequest("POST", "", headers=authorization(adapter), json=body, base_url=base_url)
 
@@ -108,7 +115,7 @@ def read_list(reply: Reply, found: Any) -> list[Any]:
 
 def unreadable(reply: Reply) -> ProviderError:
     """The sentence about what MTT does not document."""
-    return ProviderError(f"MTT answered with HTTP {reply.status} and nothing that it documents.")
+    return methods.unreadable("MTT", reply)
 
 
 def _refused(error: Mapping[str, Any]) -> MethodRefusedError:

@@ -2,19 +2,24 @@
 https://msapi.mtt.ru:443/").
 
 `POST …/messages` creates a message and answers with a `uri` whose last part is the message's id. Our reference travels
-as `tag`, but no callback or list of the reference gives it back, so callbacks are matched by the message's id.
+as `tag`, but no callback or list of the reference gives it back, so callbacks are matched by the message's id, and
+messages are looked up by it.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import ClassVar
+from urllib.parse import urlencode
 
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter, refusal_by_status
 from dialer.providers.contract import (
+    Asked,
     Capability,
     EventError,
     Fact,
@@ -28,10 +33,12 @@ from dialer.providers.contract import (
     RefusedError,
     Reply,
     Submission,
+    TextMessage,
     Verdict,
+    json_object,
 )
 from dialer.providers.mtt import event_parameters
-from dialer.providers.mtt_sms_methods import METHODS, authorization, request_id, resource
+from dialer.providers.mtt_sms_methods import METHODS, authorization, read_message, request_id, resource
 from dialer.providers.reading import checked_reference, digits
 
 CREATED = 201  # `status_code` of "Successfull"
@@ -62,6 +69,9 @@ class MttSmsAdapter(Adapter):
     optional_settings: ClassVar[Mapping[str, str]] = {}
     capabilities = frozenset({Capability.SMS_OTP})
     final_event_within = timedelta(minutes=15)
+    #: What cannot be delivered has no status: until it is settled it takes up one of `max_concurrent`, and no password
+    #: is waited for as long as a call's end is.
+    asked_for = timedelta(minutes=15)
     methods = METHODS
 
     def __init__(self, config: ProviderConfig) -> None:
@@ -118,7 +128,8 @@ class MttSmsAdapter(Adapter):
 
     @classmethod
     def read_event(cls, raw: RawEvent) -> list[Fact]:
-        """See "Event уведомления". There is no time in them: arrival counts. What people write back is not read yet."""
+        """See "Event уведомления". There is no time in them: arrival counts. What people write back is no
+        event of ours: `read_text_message`."""
         fields = event_parameters(raw)
         direction = fields.get("direction", "")
         if direction == INBOUND:
@@ -129,23 +140,50 @@ class MttSmsAdapter(Adapter):
         if not status:
             raise EventError("the callback holds no status")
         reference = checked_reference(fields.get("message_sid", ""))
-        told = STATUSES.get(status, (AttemptState.ENDED, Disposition.UNKNOWN))
-        if told is None:
-            return []
-        state, disposition = told
-        return [
-            Fact(
-                attempt_id="",
-                provider_reference=reference,
-                state=state,
-                disposition=disposition,
-                hangup_cause=None,
-                at=raw.received_at,
-                duration=None,
-                billsec=None,
-                cost=None,
+        return _facts(status, reference, raw.received_at)
+
+    @classmethod
+    def read_text_message(cls, raw: RawEvent) -> TextMessage | None:
+        """See "Event уведомления", "Входящая смс": `from` in digits with the country code. Who is shown by a name, or
+        by a short number, is nobody who could be dialled."""
+        fields = event_parameters(raw)
+        sender = fields.get("from", "").strip().removeprefix("+")
+        if fields.get("direction") != INBOUND or not re.fullmatch(r"[1-9][0-9]{6,14}", sender):
+            return None
+        return TextMessage(f"+{sender}", fields.get("text", ""))
+
+    @classmethod
+    def kept(cls, raw: RawEvent) -> RawEvent:
+        """MTT repeats what was sent, and with it a one-time password: it is stored as the form that MTT's examples
+        print, its `text` empty. What people write back is kept."""
+        told = json_object(raw.body) or {}
+        if isinstance(messages := told.get("messages"), list):  # the reply to a look-up
+            plain = [{**one, "text": ""} if isinstance(one, dict) else one for one in messages]
+            return replace(raw, body=json.dumps({**told, "messages": plain}).encode())
+        fields = event_parameters(raw)
+        if not fields.get("text") or fields.get("direction") == INBOUND:
+            return raw
+        form = urlencode({**fields, "text": ""}).encode()
+        return replace(raw, query="", content_type="application/x-www-form-urlencoded", body=form)
+
+    def lookup_request(self, asked: Asked) -> ProviderRequest | None:
+        """See "Для получения информации по сообщению": by the message's id alone."""
+        if not asked.provider_reference or asked.provider_reference == asked.attempt_id:
+            return None
+        path = resource(self.settings, "messages", asked.provider_reference)
+        return ProviderRequest("GET", path, headers=authorization(self.settings))
+
+    def read_lookup(self, reply: Reply, asked: Asked) -> list[Fact]:
+        """See "Для получения информации по сообщению". The reference lists no values of `status`: they are read as
+        those of the events. MTT tells when a message was made and not when it came: its end has the submit's time."""
+        message, reference = read_message(reply), asked.provider_reference or ""
+        status = message.get("status")
+        if message.get("message_sid") != reference or not status:
+            raise ProviderError(
+                f"MTT answered {self.config.name} with another message, or without its status."
             )
-        ]
+        facts = _facts(status, reference, asked.submitted_at)
+        return [fact for fact in facts if fact.state is AttemptState.ENDED]
 
     @classmethod
     def check_campaign(cls, language: str, has_text: bool, has_media: bool) -> list[str]:
@@ -178,6 +216,28 @@ class MttSmsAdapter(Adapter):
                 f"MTT accepts the token of {name}, but its sender is none of the account's numbers; set one of them."
             )
         return f"MTT accepts account_sid and token of {name}; numbers of the account: {total}."
+
+
+def _facts(status: str, reference: str, at: datetime) -> list[Fact]:
+    """What a `status` says of the message with this id; one that the reference does not show is an UNKNOWN end."""
+    told = STATUSES.get(status, (AttemptState.ENDED, Disposition.UNKNOWN))
+    if told is None:
+        return []
+    state, disposition = told
+    return [
+        Fact(
+            attempt_id="",
+            provider_reference=reference,
+            state=state,
+            disposition=disposition,
+            hangup_cause=None,
+            at=at,
+            duration=None,
+            billsec=None,
+            cost=None,
+            is_unheard_of=status not in STATUSES,
+        )
+    ]
 
 
 def _message_id(uri: object) -> str | None:

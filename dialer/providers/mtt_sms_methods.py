@@ -1,15 +1,20 @@
-"""MTT's text messages beside sending: the account's numbers and its messages (`mtt-telecom-api.md`, msapi.mtt.ru)."""
+"""MTT's text messages beside sending: the account's numbers and its messages (`mtt-telecom-api.md`, msapi.mtt.ru).
+
+The reference says two things of a message's numbers: in its table `number` is the outer one and `external_number` ours,
+in its examples it is the other way round, as it is here. `offset` stands with the numbers, and with the messages in the
+address of the next page alone.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 from urllib.parse import quote
 
 from dialer.providers.base import Adapter
-from dialer.providers.contract import MethodRefusedError, ProviderError, ProviderRequest, Reply
-from dialer.providers.methods import Method, Parameter, Values, methods
+from dialer.providers.contract import MethodRefusedError, ProviderError, ProviderRequest, Reply, json_object
+from dialer.providers.methods import Method, Parameter, Values, methods, unreadable
 from dialer.providers.mtt import basic_authorization
 from dialer.providers.redact import hide
 
@@ -17,6 +22,8 @@ from dialer.providers.redact import hide
 FILTERS = ("message_sid", "number", "external_number", "number_sid", "direction", "status")
 DIRECTIONS = ("inbound", "outbound")
 _LONGEST = 200  # characters of MTT's own words in a sentence
+#: The examples of messages print a comma after the last field, which is no JSON: `"segment_count": 1, }`.
+_COMMA_AT_THE_END = re.compile(rb",(\s*[}\]])")
 
 
 class Number(TypedDict):
@@ -41,10 +48,12 @@ class Message(TypedDict, total=False):
 
 
 class Page(TypedDict):
-    """Where a list is: `next` and `prev` are addresses, empty when there are none."""
+    """Where a list is: `next` and `prev` are addresses, empty when there are none. `offset` is in the examples alone.
+    Pages count from 0 in the tables, and from 1 in the examples."""
 
     page: int
     limit: int
+    offset: NotRequired[int]
     total: int
     next: str
     prev: str
@@ -121,7 +130,7 @@ def read_message(reply: Reply) -> Message:
 
 def _answer(reply: Reply) -> tuple[dict[str, Any], Page]:
     """A page, and what says where it is. Raises MethodRefusedError for the documented error, under any HTTP status."""
-    answer = reply.json_object() or {}
+    answer = reply.json_object() or json_object(_COMMA_AT_THE_END.sub(rb"\1", reply.body)) or {}
     code, error = answer.get("status_code"), answer.get("error")
     if type(code) is int and code >= 400 and isinstance(error, str):
         named, said = request_id(answer.get("request_id")), hide(error, ())[:_LONGEST].rstrip(" .")
@@ -135,7 +144,10 @@ def _answer(reply: Reply) -> tuple[dict[str, Any], Page]:
     if not all(isinstance(link, str) for link in links):
         raise _unreadable(reply)
     page, limit, total = map(int, counts)  # type: ignore[arg-type]  # looked at above
-    return answer, {"page": page, "limit": limit, "total": total, "next": links[0], "prev": links[1]}
+    told: Page = {"page": page, "limit": limit, "total": total, "next": links[0], "prev": links[1]}
+    if type(offset := answer.get("offset")) is int:
+        told["offset"] = offset
+    return answer, told
 
 
 def _list(reply: Reply, found: Any) -> list[Any]:
@@ -153,7 +165,7 @@ def _fields(reply: Reply, found: Any, shape: type) -> Any:
 
 
 def _unreadable(reply: Reply) -> ProviderError:
-    return ProviderError(f"MTT answered with HTTP {reply.status} and nothing that it documents.")
+    return unreadable("MTT", reply)
 
 
 _LIMIT = Parameter("limit", "how many at most; MTT's most is 20", int)

@@ -49,6 +49,9 @@ FEMALE_VOICES = frozenset({"alyss", "jane", "oksana", "omazh"})
 MALE_VOICES = frozenset({"zahar", "ermil", "erkanyavas"})
 VOICE_BY_GENDER: Mapping[int, str] = {FEMALE: "oksana", MALE: "zahar"}
 
+#: Parameter `emotion`.
+EMOTIONS = ("good", "evil", "neutral")
+
 #: Parameter `speed_speech` (0.1-3.0, "1.0 is the average speed of human speech") for the words of create_campaign.
 SPEEDS: Mapping[str, float] = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "fast": 1.25, "x-fast": 1.5}
 
@@ -68,7 +71,7 @@ CAUSES: Mapping[int, Disposition] = {
     1: Disposition.INVALID_NUMBER,  # Unallocated number
     2: Disposition.FAILED,  # No route to transit network
     3: Disposition.FAILED,  # No route to destination
-    16: Disposition.ANSWERED,  # Normal call clearing: "picked up, listened to the text"
+    16: Disposition.ANSWERED,  # Normal call clearing: "picked up, listened to the text", see `ending`
     17: Disposition.BUSY,  # User busy: "the subscriber is busy"
     18: Disposition.NO_ANSWER,  # No user responding
     19: Disposition.NO_ANSWER,  # No answer from user
@@ -106,6 +109,8 @@ CAUSES: Mapping[int, Disposition] = {
     127: Disposition.FAILED,  # Interworking, unspecified
 }
 
+CLEARED = 16
+
 #: MTT's clocks: the reference says so where it speaks of an event's time ("date and time of the event, Moscow time").
 MOSCOW = ZoneInfo("Europe/Moscow")
 TIME_FORMAT = "%Y-%m-%d-%H-%M-%S"
@@ -114,6 +119,7 @@ TIME_FORMAT = "%Y-%m-%d-%H-%M-%S"
 #: out of a form as a space.
 _EVENT = re.compile(r"[on]_[+ ]?[0-9]{1,20}|h_[+ ]?[0-9]{1,20}(?:_[^_]*){0,2}")
 _KEYS = re.compile(r"[0-9*#]{1,32}")
+_CALL_ID = re.compile(r"[!-~]{1,64}")
 
 
 class MttVoiceAdapter(Adapter):
@@ -130,6 +136,7 @@ class MttVoiceAdapter(Adapter):
     optional_settings: ClassVar[Mapping[str, str]] = {
         "a_number": "outgoing number of calls without a caller id of their own, `sip_id` unless set",
         "ivr_method": "MTT's word for calls that ask for keys, `ivr-api` unless set; announcements do not use it",
+        "emotion": f"how MTT's voices sound, {', '.join(EMOTIONS)}; neutral unless set",
     }
     capabilities = frozenset({Capability.ANNOUNCE_TEXT, Capability.VOICE_OTP, Capability.IVR})
     final_event_within = timedelta(minutes=15)
@@ -143,9 +150,19 @@ class MttVoiceAdapter(Adapter):
             raise ProviderSettingError(
                 f"The a_number of provider {config.name} must have exactly {NUMBER_LENGTH} digits."
             )
+        self._emotion = self.settings.get("emotion", "").strip().lower()
+        if self._emotion and self._emotion not in EMOTIONS:
+            raise ProviderSettingError(
+                f"The emotion of provider {config.name} must be one of {', '.join(EMOTIONS)}."
+            )
 
     def build_request(self, submission: Submission) -> ProviderRequest:
-        """See "The method initiates a call to the number"."""
+        """See "The method initiates a call to the number".
+
+        Of calls that ask for keys the reference says two things. Its table has `dtmf` beside `data` and the example has
+        it within, as we do; its table calls the language `langCode`, as we do, and the example `lang_code`. Its table
+        wants an `a_number`, which the example does not have: they are always given one.
+        """
         to = digits(submission.to)
         if len(to) != NUMBER_LENGTH:
             raise RefusedError(
@@ -171,6 +188,8 @@ class MttVoiceAdapter(Adapter):
                 )
             data["a_number"] = source
         data.update(voice_settings(submission))
+        if self._emotion:
+            data["emotion"] = self._emotion
         method = (self.settings.get("ivr_method") or "ivr-api") if menu else self.settings["method"]
         body = {"method": method.strip(), "data": data}
         return ProviderRequest("POST", "", headers=self._authorization(), json=body)
@@ -227,26 +246,31 @@ class MttVoiceAdapter(Adapter):
 
     @classmethod
     def read_event(cls, raw: RawEvent) -> list[Fact]:
-        """See "Online notifications" and "Event notifications"."""
+        """See "Online notifications" and "Event notifications". What is told of a key comes with `type` notify, under
+        the heading "type:callback": the letter of the event counts."""
         fields = event_parameters(raw)
         event = fields.get("event", "").strip()
         if not _EVENT.fullmatch(event):
             raise EventError("the callback's event is not one that MTT documents")
         attempt_id = checked_reference(fields.get("id", ""))
         at = utc_of(fields.get("date_time", "")) or raw.received_at
+        theirs = call_id(fields.get("CallID", ""))
         letter, _, *how = event.split("_")
         keys = pressed(fields.get("dtmf", ""))
         if letter != "n" and (fields.get("type") or fields.get("dtmf")):
             # A transfer: the call to the number that a key led to. It is no other attempt, and its end not the
             # attempt's. Only its beginning says something new, the key.
-            return [_fact(attempt_id, AttemptState.ANSWERED, at, dtmf=keys)] if keys and letter == "o" else []
+            if not keys or letter != "o":
+                return []
+            return [_fact(attempt_id, AttemptState.ANSWERED, at, theirs, keys)]
         if letter == "n":  # who is told to have chosen, or not to have, has picked up
-            return [_fact(attempt_id, AttemptState.ANSWERED, at, dtmf=keys)]
+            return [_fact(attempt_id, AttemptState.ANSWERED, at, theirs, keys)]
         if letter == "o":
-            return [_fact(attempt_id, AttemptState.RINGING, at)]
+            return [_fact(attempt_id, AttemptState.RINGING, at, theirs)]
         cause, length = [*how, "", ""][:2]
         listened = seconds(length)
         disposition, hangup_cause = ending(cause, listened)
+        is_unheard_of = hangup_cause is None  # else it is one of CAUSES, whatever it leaves open
         return [
             Fact(
                 attempt_id=attempt_id,
@@ -257,6 +281,8 @@ class MttVoiceAdapter(Adapter):
                 duration=listened,  # MTT counts no other seconds
                 billsec=listened,
                 cost=None,
+                provider_reference=theirs,
+                is_unheard_of=is_unheard_of,
             )
         ]
 
@@ -296,7 +322,7 @@ def voice_settings(submission: Submission) -> dict[str, Any]:
     """`langCode`, `voice_name` and `speed_speech` for a text; a word that we do not know is left to MTT.
 
     Raises RefusedError for a language that MTT does not offer: it would be read out as if it were another.
-    MTT has neither volume nor pitch, and we have no word for its `emotion`.
+    MTT has neither volume nor pitch, and `emotion` is the provider's setting.
     """
     offered = LANGUAGES if submission.flow is None else mtt_menu.LANGUAGES
     language = mtt_language(submission.language, offered)
@@ -344,17 +370,26 @@ def pressed(dtmf: str) -> str:
 def ending(cause: str, listened: float | None) -> tuple[Disposition, int | None]:
     """How an attempt ended, from the cause and the seconds of listening; with the Q.850 cause.
 
-    Who has listened has picked up, whatever ended the call then. A cause outside the table is UNKNOWN.
+    Who has listened has picked up, whatever ended the call then. A cause outside the table is UNKNOWN. So is 16 without
+    a second of listening, which the reference does not show: a normal end says by itself who hung up, and not that
+    anybody had picked up.
     """
     code = int(cause) if re.fullmatch(r"[0-9]{1,3}", cause) else -1
     disposition = CAUSES.get(code)
     if disposition is None:
         return Disposition.UNKNOWN, None
-    return Disposition.ANSWERED if listened else disposition, code
+    if listened:
+        return Disposition.ANSWERED, code
+    return Disposition.UNKNOWN if code == CLEARED else disposition, code
 
 
-def _fact(attempt_id: str, state: AttemptState, at: datetime, dtmf: str = "") -> Fact:
-    return Fact(attempt_id, state, None, None, at, None, None, None, dtmf=dtmf)
+def call_id(told: str) -> str | None:
+    """MTT's reference of the call in a callback's `CallID`, for an attempt whose reply was lost; None without one."""
+    return told if _CALL_ID.fullmatch(told) else None
+
+
+def _fact(attempt_id: str, state: AttemptState, at: datetime, theirs: str | None, dtmf: str = "") -> Fact:
+    return Fact(attempt_id, state, None, None, at, None, None, None, provider_reference=theirs, dtmf=dtmf)
 
 
 def _word(value: str) -> str:

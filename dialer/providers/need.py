@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from dialer.calls.flow import Flow
+from dialer.calls.repeats import RepeatPolicy
+from dialer.calls.talk import PLAIN, Talk
 from dialer.providers.contract import Capability, ProviderError
 from dialer.providers.kinds import adapter_class, adapter_kinds
 
@@ -24,19 +26,28 @@ DOES: dict[Capability, str] = {
     Capability.IVR: "ask for keys",
     Capability.REPEATS: "repeat calls by itself",
     Capability.RECORDING: "record calls",
+    Capability.RECORD_ONE_SIDE: "record one side alone",
+    Capability.TRANSCRIPT: "write down what is said",
     Capability.LIVE_CONTROL: "control a call that is going on",
     Capability.INBOUND: "ask what becomes of calls that come in",
+    Capability.TALK_PROMPTS: "tell two people something before they are connected",
+    Capability.TALK_LIMIT: "end a talk after a set time",
+    Capability.RING_SEVERAL: "ring several numbers for one call",
+    Capability.CONNECT_IN_TURN: "connect somebody with one of several, rung in turn",
+    Capability.CONNECT_AT_ONCE: "connect somebody with one of several, rung at once",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """Every capability that a call needs, the first being what the call is for; `language` is that of a text it
-    speaks, None when it speaks none; `flow` is what it does with the keys that it asks for."""
+    speaks, None when it speaks none; `flow` is what it does with the keys that it asks for; `repeats` are those that
+    the provider is to make."""
 
     capabilities: tuple[Capability, ...]
     language: str | None = None
     flow: Flow | None = field(default=None, repr=False)
+    repeats: RepeatPolicy | None = None
 
     @property
     def does(self) -> str:
@@ -45,28 +56,60 @@ class Need:
 
 
 def of_campaign(
-    *, text: str | None, language: str, flow: Flow | None = None, provider_repeats: bool = False
+    *,
+    text: str | None,
+    language: str,
+    flow: Flow | None = None,
+    provider_repeats: RepeatPolicy | None = None,
 ) -> Need:
-    """What a campaign's calls need: to announce a text, or a recorded file when there is none, or to follow a flow."""
+    """What a campaign's calls need: to announce a text, or a recorded file when there is none, or to follow a flow; and
+    to be repeated by the provider, by this policy."""
     announces = Capability.ANNOUNCE_FILE if text is None else Capability.ANNOUNCE_TEXT
     main = announces if flow is None else Capability.IVR
-    also = (Capability.REPEATS,) if provider_repeats else ()
-    return Need((main, *also), None if main is Capability.ANNOUNCE_FILE else language, flow)
+    also = (Capability.REPEATS,) if provider_repeats is not None else ()
+    spoken = None if main is Capability.ANNOUNCE_FILE else language
+    return Need((main, *also), spoken, flow, provider_repeats)
 
 
-def of_single(capability: Capability, *, language: str, record: bool = False) -> Need:
-    """What a call without a campaign needs, which is for this capability."""
-    also = (Capability.RECORDING,) if record else ()
-    spoken = capability in (Capability.VOICE_OTP, Capability.ANNOUNCE_TEXT)
-    return Need((capability, *also), language if spoken else None)
+def of_single(
+    capability: Capability,
+    *,
+    language: str,
+    record: bool = False,
+    one_side: bool = False,
+    talk: Talk = PLAIN,
+) -> Need:
+    """What a call without a campaign needs, which is for this capability; `talk` is how it connects two people, who are
+    recorded (`record`), perhaps one of them alone (`one_side`). A transcript is a wish: who cannot write one connects
+    them all the same."""
+    at_once = talk.ring is not None and talk.ring.at_once
+    also = {
+        Capability.RECORDING: record,
+        Capability.RECORD_ONE_SIDE: one_side,
+        Capability.TALK_PROMPTS: bool(talk.prompts),
+        Capability.TALK_LIMIT: talk.max_seconds is not None,
+        Capability.RING_SEVERAL: talk.ring is not None and not talk.ring.of_other,
+        Capability.CONNECT_IN_TURN: bool(talk.others) and not at_once,
+        Capability.CONNECT_AT_ONCE: bool(talk.others) and at_once,
+    }
+    spoken = capability in (Capability.VOICE_OTP, Capability.ANNOUNCE_TEXT) or any(
+        one.text is not None for one in talk.prompts
+    )
+    needed = (one for one, is_needed in also.items() if is_needed)
+    return Need((capability, *needed), language if spoken else None)
 
 
 def why_unable(kind: str, need: Need) -> tuple[str, ...]:
     """Why a provider of this kind cannot carry such a call: one sentence each, none when it can."""
-    if need.flow is None:
-        return _why_unable(kind, need.capabilities, need.language)
-    unable = _why_unable(kind, need.capabilities, None)
-    return unable or tuple(adapter_class(kind).check_flow(need.flow, need.language or ""))
+    unable = _why_unable(kind, need.capabilities, None if need.flow is not None else need.language)
+    if unable:
+        return unable
+    problems: list[str] = []
+    if need.flow is not None:
+        problems += adapter_class(kind).check_flow(need.flow, need.language or "")
+    if need.repeats is not None:
+        problems += adapter_class(kind).check_repeats(need.repeats)
+    return tuple(problems)
 
 
 @lru_cache(maxsize=1024)

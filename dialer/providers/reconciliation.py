@@ -1,10 +1,14 @@
-"""How attempts of each kind of provider are settled, in words: the table of docs/reconciliation.md."""
+"""How attempts of each kind of provider are settled, in words: the table of docs/reconciliation.md.
+
+`python -m dialer.providers.reconciliation PAGE` puts it into a page.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from dialer.providers.kinds import adapter_class, adapter_kinds
+from dialer.providers.matrix import main
 
 
 def markdown() -> str:
@@ -39,3 +43,7 @@ def in_words(length: timedelta) -> str:
         f"{number} {unit}" for number, unit in ((hours, "h"), (minutes, "min"), (seconds, "s")) if number
     ]
     return " ".join(parts) or "0 s"
+
+
+if __name__ == "__main__":
+    main(markdown())

@@ -22,8 +22,10 @@ def scrub(text: str, submission: Submission, secrets: Iterable[str]) -> str:
         return ""
     text = " ".join(text.split())
     hidden = {secret for secret in secrets if len(secret) >= 4}
-    greetings = [prompt.text for prompt in (submission.greeting, submission.connect_greeting) if prompt]
-    for private in (submission.text, submission.media, submission.code, *greetings):
+    talk = submission.talk
+    asked = [] if submission.flow is None else [prompt for _, prompt in submission.flow.prompts()]
+    heard = [one for prompt in (*talk.prompts, *asked) for one in (prompt.text, prompt.media)]
+    for private in (submission.text, submission.media, submission.code, *heard):
         if private:
             hidden.update((private, " ".join(private.split())))
             # A code may be echoed by itself.
@@ -33,7 +35,8 @@ def scrub(text: str, submission: Submission, secrets: Iterable[str]) -> str:
             spoken = re.findall(r"\b\w(?:, \w\b)+", private)
             hidden.update(spoken)
             hidden.update(run.replace(", ", "") for run in spoken)
-    for number in (submission.to, submission.caller_id, submission.connect_to):
+    rung = [one.number for one in talk.also]
+    for number in (submission.to, submission.caller_id, submission.connect_to, *rung):
         if number:
             hidden.update((number, digits(number)))
     return _hide(text, hidden)

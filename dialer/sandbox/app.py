@@ -103,6 +103,7 @@ def make_app(
             call_log.close()
 
     iotcomms = Iotcomms(call_log, callbacks)
+    texts = MttSms(call_log, callbacks, access_key)
     return Starlette(
         routes=[
             Mount("/cpaas", routes=Cpaas(call_log, callbacks, access_key).routes()),
@@ -111,7 +112,8 @@ def make_app(
             Mount("/mitto", routes=Mitto(call_log, callbacks, access_key).routes()),
             Mount("/mitto-flash", routes=MittoFlash(call_log, callbacks, access_key).routes()),
             *mtt_telecom.routes(call_log, callbacks, access_key),
-            Mount("/mtt-sms", routes=MttSms(call_log, callbacks, access_key).routes()),
+            Mount("/mtt-sms", routes=texts.routes()),
+            Route("/sandbox/inbound/mtt-sms/{account_sid}", texts.receive, methods=["POST"]),
             Route("/mtt-voice", MttVoice(call_log, callbacks).order, methods=["POST"]),
             Route("/sandbox/log", show_log),
             Route("/sandbox/stats", show_stats),

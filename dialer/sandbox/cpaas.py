@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from dialer.sandbox.callbacks import Callbacks
 from dialer.sandbox.log import CallLog
-from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds, talk_seconds
+from dialer.sandbox.outcomes import Answer, Delivery, Ending, fate_of, ring_seconds, talk_seconds
 from dialer.sandbox.wire import Reset, Silence
 
 NAME = "cpaas"
@@ -71,11 +71,18 @@ TAKES: Mapping[tuple[str, str], tuple[tuple[str, ...], Mapping[str, frozenset[st
     ("stop_campaign", "POST"): (("campaign_id",), {}),
     ("create_campaign_list", "POST"): (("list_name",), {}),
     ("create_campaign_dnd_list", "POST"): (("dnd_list_name",), {}),
+    ("add_contact_to_list", "POST"): (("list_id", "contacts"), {}),
+    ("add_dnd_contact_to_list", "POST"): (("dnd_list_id", "dnd_contacts"), {}),
     ("import_broadcast_contacts_csv", "POST"): (("list_id", "csv_name"), {}),
     ("import_dnd_contacts_csv", "POST"): (("dnd_list_id", "dnd_csv_name"), {}),
     ("get_cdr_statistics", "GET"): ((), {}),
     ("get_live_call_statistics", "GET"): ((), {}),
     ("get_campaign_details", "GET"): ((), {}),
+}
+#: Arrays, with the texts of each of their objects, the number first; contact_fields are an object.
+ARRAYS: Mapping[str, tuple[str, ...]] = {
+    "contacts": ("contact_number", "contact_name"),
+    "dnd_contacts": ("dnd_contact_number", "dnd_contact_name"),
 }
 NUMBERS = ("agent_number", "customer_number", "destination_number", "caller_id")
 SCHEDULED_AT = "%Y-%m-%d %H:%M:%S"
@@ -111,7 +118,7 @@ class _Account:
 
     cdrs: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
     unended: list[tuple[datetime, str]] = field(default_factory=list)
-    callbacks: set[str] = field(default_factory=set)
+    callbacks: dict[str, Fields] = field(default_factory=dict)
 
 
 class Cpaas:
@@ -154,6 +161,7 @@ class Cpaas:
         if path == "callback":
             return self._callback(account, request.method, given)
         if path.startswith("get_"):
+            self._ring_callbacks(account_id, account)
             return self._tell(account, path, given)
         return self._change(path, given)
 
@@ -177,24 +185,41 @@ class Cpaas:
             return Response("Internal Server Error", status_code=500)
         answer = Answer.OK if fate.answer is Answer.TOO_MANY else fate.answer
         self._log.add(NAME, request_id, to, accepted=True, status=answer.value)
-        self._write_cdrs(account_id, account, path, given, request_id, fate)
+        self._write_cdrs(account_id, account, path, given, request_id, self._now())
         return _reply(answer, request_id)
 
+    def _ring_callbacks(self, account_id: str, account: _Account) -> None:
+        """Those whose time has come: nothing of them can be seen but by asking."""
+        for request_id, given in list(account.callbacks.items()):
+            due_at = _scheduled(given)
+            if due_at <= self._now():
+                del account.callbacks[request_id]
+                self._log.add(NAME, request_id, given["agent_number"], accepted=True, status="callback")
+                self._write_cdrs(account_id, account, "callback", given, request_id, due_at)
+
     def _write_cdrs(
-        self, account_id: str, account: _Account, path: str, given: Fields, request_id: str, fate: Fate
+        self,
+        account_id: str,
+        account: _Account,
+        path: str,
+        given: Fields,
+        request_id: str,
+        began_at: datetime,
     ) -> None:
-        is_click = path == "click2call"
+        is_click = path != "outbound_call"
+        is_recorded = given.get("recording_option", "off") != "off"
         to = given["agent_number"] if is_click else given["customer_number"]
         called = given["destination_number"] if is_click else to
+        fate = fate_of(to)
         dial_status, call_status = ENDINGS[fate.ending]
         answered = dial_status == "ANSWER"
         rings, talks = float(ring_seconds(to)), float(talk_seconds(to)) if answered else 0.0
         # Its times are those of an unhurried call, whenever they are told.
-        answered_at = self._now() + timedelta(seconds=rings)
+        answered_at = began_at + timedelta(seconds=rings)
         ended_at = answered_at + timedelta(seconds=talks)
         scale = self._callbacks.time_scale
-        over_at = self._now() + timedelta(seconds=(rings + talks) * scale)
-        account.unended.append((over_at, path))
+        over_at = began_at + timedelta(seconds=(rings + talks) * scale)
+        account.unended.append((over_at, "click2call" if is_click else path))
         if fate.delivery is Delivery.NEVER:
             return
         late = SECONDS_LATE * scale if fate.delivery is Delivery.LATE else 0.0
@@ -205,18 +230,18 @@ class Cpaas:
                 "answer": _date(answered_at if answered else EPOCH),
                 "billsec": talks if answered else None,
                 "call_date": _date(ended_at),
-                "call_direction": "outbound-api",
+                "call_direction": "outbound-callback" if path == "callback" else "outbound-api",
                 "call_duration": rings + talks,
                 "call_status": call_status,
                 "caller_id": given["caller_id"],
                 "customer_number": called,
-                "destination_context": "click2call" if is_click else "local_call",
+                "destination_context": path if is_click else "local_call",
                 "dial_status": dial_status,
                 "dialed_number": called,
                 "dtmf_inputs": "",
                 "end": _date(ended_at),
                 "id": len(account.cdrs) + 1,
-                "recording_name": "",
+                "recording_name": f"{request_id}.wav" if is_recorded and answered else "",
                 "request_id": request_id,
                 "uniqueid": f"{int(ended_at.timestamp())}.{len(account.cdrs) + 1}",
             }
@@ -225,14 +250,15 @@ class Cpaas:
     def _callback(self, account: _Account, method: str, given: Fields) -> Response:
         if method == "POST":
             request_id = secrets.token_hex(5)
-            account.callbacks.add(request_id)
+            account.callbacks[request_id] = given
             return succeeded(request_id=request_id)
         request_id = given["request_id"]
         if request_id not in account.callbacks:
             return failed(404, "no such callback request_id")
-        if method == "PATCH":
+        if method == "PATCH":  # which has no time_zone: the time is on the clocks of before
+            account.callbacks[request_id] |= given
             return succeeded(message="callback data modified successfully", request_id=request_id)
-        account.callbacks.discard(request_id)
+        del account.callbacks[request_id]
         return succeeded(message="callback request deleted successfully", request_id=request_id)
 
     def _tell(self, account: _Account, path: str, given: Fields) -> Response:
@@ -271,8 +297,9 @@ class Cpaas:
             return succeeded(dnd_list_id=f"DN{secrets.token_hex(5)}")
         if path == "stop_campaign":
             return failed(404, "no such campaign_id")
-        kind = "DND contacts" if path == "import_dnd_contacts_csv" else "contacts"
-        return succeeded(message=f"(2) {kind} imported successfully")
+        kind = "DND contacts" if "dnd" in path else "contacts"
+        count = given.get("contacts") or given.get("dnd_contacts") or "2"
+        return succeeded(message=f"({count}) {kind} imported successfully")
 
 
 def read_body(raw: bytes, path: str, method: str) -> tuple[Fields, str | None]:
@@ -286,7 +313,10 @@ def read_body(raw: bytes, path: str, method: str) -> tuple[Fields, str | None]:
         body = None
     if not isinstance(body, dict):
         return {}, "the body should be a json string"
-    given = {name: value for name, value in body.items() if isinstance(value, str)}
+    given = {name: value for name, value in body.items() if isinstance(value, str) and name not in ARRAYS}
+    for name in ARRAYS.keys() & body.keys():
+        if _is_array(name, body[name]):
+            given[name] = str(len(body[name]))  # all that is done with them
     return given, _wrong_field(body, given, needed, optional) or _wrong_value(given)
 
 
@@ -300,7 +330,7 @@ def _wrong_field(
         if name not in needed and name not in optional:
             return f"unknown parameter {name}"
         if name not in given:
-            return f"{name} should be a string"
+            return f"{name} should be {'an array of contacts' if name in ARRAYS else 'a string'}"
     for name in needed:
         if not given.get(name):
             return f"{name} is required"
@@ -309,6 +339,23 @@ def _wrong_field(
         if allowed is not None and value not in allowed:
             return f"invalid {name}"
     return None
+
+
+def _is_array(name: str, value: object) -> bool:
+    number, *others = ARRAYS[name]
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(one, dict)
+            and isinstance(one.get(number), str)
+            and re.fullmatch(r"[0-9]{3,15}", one[number]) is not None
+            and all(isinstance(one.get(other, ""), str) for other in others)
+            and isinstance(one.get("contact_fields", {}), dict)
+            and not one.keys() - {number, *others, "contact_fields"}
+            for one in value
+        )
+    )
 
 
 def _wrong_value(given: Fields) -> str | None:
@@ -332,6 +379,12 @@ def _wrong_value(given: Fields) -> str | None:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return "invalid time_zone"
     return None
+
+
+def _scheduled(given: Fields) -> datetime:
+    """When a callback is due."""
+    local = datetime.strptime(given["scheduled_at"], SCHEDULED_AT)  # noqa: DTZ007 - its zone is a field of its own
+    return local.replace(tzinfo=ZoneInfo(given["time_zone"])).astimezone(UTC)
 
 
 def succeeded(**content: Any) -> Response:

@@ -99,6 +99,7 @@ class Iotcomms:
         self._keys: str | None = None
         self._public_key: str | None = None
         self._callback_key: str | None = None
+        self._site = ""  # the hybrid site at which calls are from now on
 
     def routes(self) -> list[Route]:
         """The provider's, below its own path."""
@@ -109,6 +110,14 @@ class Iotcomms:
             *(
                 Route(f"/{{domain}}/{name}", self._guarded(partial(handler, name)), methods=["POST"])
                 for name, handler in posts.items()
+            ),
+            *(
+                Route(
+                    f"/sites/{{site}}/{{domain}}/{name}",
+                    self._guarded(partial(self._control, name)),
+                    methods=["POST"],
+                )
+                for name in CONTROLS
             ),
             Route("/{domain}/promptfile", self._guarded(self._list)),
             Route("/{domain}/promptfile/{filename}", self._guarded(self._file), methods=["PUT", "DELETE"]),
@@ -152,6 +161,7 @@ class Iotcomms:
             number,
             reference,
             keys=self._presses(number),
+            site=self._site_told(request),
         )
         self._log.add(NAME, told_reference(reference), number, accepted=True, status=answer.value)
         if fate.delivery is Delivery.EARLY:
@@ -171,7 +181,16 @@ class Iotcomms:
         return _no_success()
 
     def _session(
-        self, domain: str, caller: str, called: str, reference: Any, *, keys: str, came_in: bool = False
+        self,
+        domain: str,
+        caller: str,
+        called: str,
+        reference: Any,
+        *,
+        keys: str,
+        site: Mapping[str, str],
+        came_in: bool = False,
+        identified: bool = False,
     ) -> Session:
         session = Session(
             self._post,
@@ -184,11 +203,20 @@ class Iotcomms:
             on_connect=self._note_connection,
             on_record=partial(self._store_recording, domain),
             came_in=came_in,
+            identified=identified,
+            site=site,
         )
         self._sessions[session.id] = session
         if len(self._sessions) > MOST_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
         return session
+
+    def _site_told(self, request: Request) -> dict[str, str]:
+        """What callbacks of a call tell of the site that it is at."""
+        if not self._site:
+            return {}
+        address = f"{request.url.scheme}://{request.url.netloc}/{NAME}/sites/{self._site}"
+        return {"siteId": self._site, "siteBaseUrl": address}
 
     def _note_connection(self, reference: Any, number: str, which: int) -> None:
         """Whoever is connected with is rung, too, and must not be twice."""
@@ -222,6 +250,8 @@ class Iotcomms:
         session = None if given is None else self._with_reply_id(given["replyId"])
         if given is None or session is None or session.shown.is_over or not _is_about(session, given):
             return _no_success()
+        if request.path_params.get("site", "") != session.site.get("siteId", ""):
+            return _no_success()  # what is at a site is acted on there, and nothing else is
         if name == "startrecording":
             if not given.get("recordingFileName"):
                 return _no_success()
@@ -315,15 +345,18 @@ class Iotcomms:
     # --- the sandbox's own -------------------------------------------------------------------------------
 
     async def _set(self, request: Request) -> Response:
-        given = await _fields(request, dict.fromkeys(("keys", "public_key", "callback_private_key"), str), ())
-        if given is None:
+        known = dict.fromkeys(("keys", "public_key", "callback_private_key", "site"), str)
+        given = await _fields(request, known, ())
+        if given is None or not given.get("site", "x").isalnum():
             sentence = (
-                "set keys (to be pressed, in order), public_key or callback_private_key (PEM), each a string"
+                "set keys (to be pressed, in order), public_key or callback_private_key (PEM), or site (letters and "
+                "digits), each a string"
             )
             return JSONResponse({"message": sentence}, status_code=400)
         self._keys = given.get("keys", self._keys)
         self._public_key = given.get("public_key", self._public_key)
         self._callback_key = given.get("callback_private_key", self._callback_key)
+        self._site = given.get("site", self._site)
         return JSONResponse({})
 
     async def _show(self, _: Request) -> Response:
@@ -331,12 +364,19 @@ class Iotcomms:
 
     async def _ring_in(self, request: Request) -> Response:
         """Somebody calls a number."""
-        given = await _fields(request, {"from": str, "to": str, "domain": str, "keys": str}, ("from", "to"))
+        known = dict.fromkeys(("from", "to", "domain", "keys"), str) | {"identified": bool}
+        given = await _fields(request, known, ("from", "to"))
         if given is None:
             return JSONResponse({"message": "give from and to, numbers as strings"}, status_code=400)
-        keys = given.get("keys", self._presses(given["from"]))
         session = self._session(
-            given.get("domain", NAME), given["from"], given["to"], None, keys=keys, came_in=True
+            given.get("domain", NAME),
+            given["from"],
+            given["to"],
+            None,
+            keys=given.get("keys", self._presses(given["from"])),
+            site=self._site_told(request),
+            came_in=True,
+            identified=given.get("identified", False),
         )
         self._callbacks.live(session.run())
         # Whoever wants to see the session asks for it; it has begun.
@@ -355,13 +395,17 @@ def _shown(session: Session) -> dict[str, Any]:
     return {
         "sessionId": session.id,
         "replyId": session.reply_id,
-        "connectionId": session.connection_id,
-        "participants": session.participants,
+        "connectionId": session.connection.id,
+        "participants": {
+            "caller": session.connection.caller.id,
+            "callee": session.connection.callee.id,
+        },
         "caller": session.caller,
         "called": session.called,
         "heard": shown.heard,
         "pressed": shown.pressed,
         "connected": shown.connected,
+        "talked": shown.talked,
         "greeted": shown.greeted,
         "recorded": shown.recorded,
         "alarms": shown.alarms,
@@ -372,10 +416,11 @@ def _shown(session: Session) -> dict[str, Any]:
 
 def _is_about(session: Session, given: Mapping[str, Any]) -> bool:
     """Whether the ids that a method was given are those of the session."""
+    connection = session.connection
     known = {
         "sessionId": (session.id,),
-        "connectionId": (session.connection_id,),
-        "participantId": tuple(session.participants.values()),
+        "connectionId": (connection.id,),
+        "participantId": (connection.caller.id, connection.callee.id),
     }
     return all(given[name] in ids for name, ids in known.items() if name in given)
 

@@ -46,8 +46,8 @@ ACTION_FIELDS = {
     *("sipDiversionParameters", "sipFrom", "sipPAI", "sipRPID", "sipTo", "codec", "receiveIp", "receivePort"),
     *("xHeaders", "copyHeaders", "monitorSipFrom"),
 }
-#: `connect` needs a second participant and `httpcall` a device, and neither is played.
-ACTIONS = ("drop", "ivr", "call")
+#: `httpcall` needs a device, and none is played.
+ACTIONS = ("drop", "ivr", "call", "connect")
 DROP_CODES = ("busy", "error", "numberNotFound", "numberNotActive", "dropNoMsg", "temporarilyUnavailable")
 
 
@@ -91,6 +91,8 @@ def wrong_action(answer: Mapping[str, Any], question: str) -> str:
         and answer.get("dropCode", "busy") in DROP_CODES
         and is_number(answer.get("maxRingTime", 1))
         and is_greeting(answer.get("greeting", {}))
+        and (action != "connect" or isinstance(answer.get("participantId"), str))
+        and isinstance(answer.get("callerPrivacy", False), bool)
     )
     return "" if is_right else f"{question} response with unknown action"
 

@@ -7,58 +7,48 @@ import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from dialer.sandbox.iotcomms_answers import said, wrong_action, wrong_command
+from dialer.sandbox.iotcomms_line import (
+    FAILURES,
+    AlarmError,
+    Connection,
+    ControlError,
+    Participant,
+    Shown,
+)
 from dialer.sandbox.outcomes import Delivery, Ending, Fate, fate_of, ring_seconds, talk_seconds
 
-#: `sipResponseCode` of what is no answer, and `errorDescr`.
-FAILURES = {
-    Ending.BUSY: (486, "Busy Here"),
-    Ending.NO_ANSWER: (487, "Request cancelled"),
-    Ending.UNAVAILABLE: (480, "Temporarily Unavailable"),
-    Ending.CONGESTION: (503, "Service Unavailable"),
-    Ending.REJECTED: (603, "Decline"),
-    Ending.INVALID_NUMBER: (404, "Not Found"),
-}
 SECONDS_TO_START = 0.5
 SECONDS_LATE = 60.0
 MOST_ANSWERS = 50  # of a session; then it has lasted too long
+#: Whoever waits is asked about no sooner than this, whatever the time scale.
+SHORTEST_WAIT = 0.05
+
+#: Which callbacks tell of each: by the fields that the document lists for them. A callAnswered names no session.
+IN_A_SITE = frozenset(
+    {
+        "callAnswered",
+        "callEvent",
+        "callNotify",
+        "getCallIdentifier",
+        "getIvrCommand",
+        "newCall",
+        "sessionCompleted",
+    }
+)
+_TOLD_BY: Mapping[str, frozenset[str]] = {
+    "sessionId": IN_A_SITE - {"callAnswered"},
+    "ivrServer": IN_A_SITE - {"callAnswered", "getCallIdentifier"},
+    "traceId": frozenset({"callAnswered", "callNotify", "sessionCompleted"}),
+    "sessionReferenceId": IN_A_SITE - {"getCallIdentifier", "newCall"},
+    "siteId": IN_A_SITE,
+    "siteBaseUrl": IN_A_SITE,
+}
 
 #: Posts a callback's body under its name; the reply's body, or None when it was not taken.
 Post = Callable[[str, Mapping[str, Any]], Awaitable[bytes | None]]
-
-
-class AlarmError(Exception):
-    """An answer that cannot be obeyed: `type` and `error` of the alarm."""
-
-    def __init__(self, kind: str, error: str) -> None:
-        super().__init__(kind, error)
-        self.kind = kind
-        self.error = error
-
-
-class ControlError(Exception):
-    """A method has come between: `what` it asks for."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
-
-
-@dataclass(slots=True)
-class Shown:
-    """What `GET /sandbox/iotcomms` shows of a session."""
-
-    heard: list[str] = field(default_factory=list)
-    pressed: str = ""
-    connected: list[str] = field(default_factory=list)
-    greeted: list[str] = field(default_factory=list)
-    recorded: list[str] = field(default_factory=list)
-    alarms: list[str] = field(default_factory=list)
-    dropped: str = ""  # `dropCode` of the last drop
-    is_over: bool = False
 
 
 class Session:
@@ -77,17 +67,22 @@ class Session:
         on_connect: Callable[[Any, str, int], None],
         on_record: Callable[[str], int],
         came_in: bool = False,
+        identified: bool = False,
+        site: Mapping[str, str] | None = None,
     ) -> None:
-        """`on_connect` is told who is rung to be connected (our reference, number, which one it is), `on_record` of a
-        recording that is to be stored; it gives the length in bytes."""
+        """`identified`: it comes in where another decides that the prompts have it, so that they ask what to call it
+        by. `site`: what callbacks tell of the hybrid site that it is at. `on_connect` is told who is rung to be
+        connected (our reference, number, which one it is), `on_record` of a recording that is to be stored; it gives
+        the length in bytes."""
         self.id = str(uuid.uuid1())
         self.reply_id = uuid.uuid4().hex
-        self.connection_id = str(uuid.uuid1())
-        self.participants = {"caller": str(uuid.uuid1()), "callee": str(uuid.uuid1())}
+        self.connection = Connection(Participant(caller), Participant(called))
         self.domain = domain
         self.caller = caller
         self.called = called
         self.came_in = came_in
+        self.identified = identified
+        self.site = dict(site or {})
         self.shown = Shown()
         self._post = post
         self._reference = reference
@@ -100,6 +95,9 @@ class Session:
         self._fate = fate_of("".join(c for c in (caller if came_in else called) if c.isdigit()))
         self._held: list[tuple[str, dict[str, Any]]] = []
         self._recording = ""
+        self._waiting: dict[
+            str, tuple[Participant, asyncio.Task[None]]
+        ] = {}  # with the prompts, by their ids
         self._answers = 0
         self._seconds = 0.0
 
@@ -119,25 +117,34 @@ class Session:
             await (self._receive() if self.came_in else self._place())
         except AlarmError as alarm:
             reason = alarm.kind
-            self.shown.alarms.append(f"{alarm.kind}: {alarm.error}")
-            told = {"type": alarm.kind, "domain": self.domain, "sessionId": self.id, "error": alarm.error}
-            await self._tell("alarm", told)
+            await self._alarm(alarm)
         except ControlError:
             reason = "hung up"
+        for _, waiting in self._waiting.values():
+            waiting.cancel()
         await self._complete(reason)
 
+    async def _alarm(self, alarm: AlarmError) -> None:
+        self.shown.alarms.append(f"{alarm.kind}: {alarm.error}")
+        told = {"type": alarm.kind, "domain": self.domain, "sessionId": self.id, "error": alarm.error}
+        await self._tell("alarm", told)
+
     async def _place(self) -> None:
-        number, fate = self.called, self._fate
         await self._wait(SECONDS_TO_START)
-        if not await self._rings(number, fate):
+        if not await self._rings(self.connection, self._fate):
             return  # what could be answered would be to nobody
         await self._command()
 
     async def _receive(self) -> None:
+        if self.identified:
+            asked = {**self._known("getCallIdentifier"), "calledParty": self.called}
+            empty = "getCallIdentifier without an answer"  # the document has no word for it
+            self._keep(await self._ask("getCallIdentifier", asked, "sessionError", empty))
+            await self._command()
+            return
         body = {
-            "sessionId": self.id,
+            **self._known("newCall"),
             "sipCallId": self._trace_id,
-            "ivrServer": "127.0.0.1",
             "callingPartyPrivacy": "public",
             "callingParty": self.caller,
             "fromUser": self.caller,
@@ -145,41 +152,50 @@ class Session:
             "srcAddr": "127.0.0.1",
         }
         await self._obey(
-            await self._ask("newCall", body, "newCallEventError", "newCall response empty"), "newCall"
+            await self._ask("newCall", body, "newCallEventError", "newCall response empty"),
+            "newCall",
+            self.connection.caller,
         )
 
-    async def _rings(self, number: str, fate: Fate) -> bool:
-        """Rings somebody; whether they pick up. Else how it ended is told, and what was answered obeyed."""
-        told = {"event": "ringing", "monitoringParticipant": False, "user": number, "remoteUser": self.caller}
+    async def _rings(self, connection: Connection, fate: Fate) -> bool:
+        """Rings the callee; whether they pick up. Else how it ended is told, and what was answered obeyed."""
+        number = connection.callee.user
+        told = {"event": "ringing", "monitoringParticipant": False, "user": number}
+        remote = {"remoteUser": connection.caller.user, "remoteParticipantId": connection.caller.id}
         await self._tell(
-            "callNotify", {**self._known(), **told, "participantId": self.participants["callee"]}
+            "callNotify",
+            {**self._known("callNotify"), **told, **remote, "participantId": connection.callee.id},
         )
         await self._wait(ring_seconds(number))
         if fate.ending in FAILURES:
             status, description = FAILURES[fate.ending]
             how = {"sipResponseCode": status, "errorDescr": description}
-            await self._event("calledPartyFailure", number, how)
+            await self._event("calledPartyFailure", connection, how)
             return False
+        await self._answered(connection)
+        return True
+
+    async def _answered(self, connection: Connection) -> None:
+        self.connection = connection
         await self._tell(
             "callAnswered",
             {
-                **self._known(),
-                "callingPartyNumber": self.caller,
-                "remotePartyNumber": number,
-                "callerParticipantId": self.participants["caller"],
-                "calleeParticipantId": self.participants["callee"],
-                "connectionId": self.connection_id,
+                **self._known("callAnswered"),
+                "callingPartyNumber": connection.caller.user,
+                "remotePartyNumber": connection.callee.user,
+                "callerParticipantId": connection.caller.id,
+                "calleeParticipantId": connection.callee.id,
+                "connectionId": connection.id,
                 "monitoringParticipant": False,
                 "replyId": self.reply_id,
             },
         )
-        return True
 
     async def _command(self) -> None:
         """Asks for commands and obeys them until one hangs up."""
         pressed: dict[str, Any] = {}
         while True:
-            body = {**self._known(), "replyId": self.reply_id, **pressed}
+            body = {**self._known("getIvrCommand"), "replyId": self.reply_id, **pressed}
             answer = await self._ask(
                 "getIvrCommand", body, "ivrCommandError", "Empty body in getIvrCommand response"
             )
@@ -196,8 +212,7 @@ class Session:
                 if control.what != "interrupt":
                     raise
                 pressed = {}
-        prompts = "calledPartyDrop" if self.came_in else "callingPartyDrop"
-        await self._event(prompts, self.called if self.came_in else self.caller, {})
+        await self._event("calledPartyDrop" if self.came_in else "callingPartyDrop", self.connection, {})
 
     async def _hear(self, answer: Mapping[str, Any]) -> None:
         for phrase in answer.get("phrases") or ():
@@ -221,22 +236,32 @@ class Session:
         reason = "maxDigits" if len(keys) == most else "betweenTimeout"
         return {"dtmfBuffer": keys, "dtmfParams": {"dtmfMatch": keys, "reason": reason}}
 
-    async def _event(self, event: str, user: str, more: Mapping[str, Any]) -> None:
-        """A callEvent, and what is answered to it."""
+    async def _event(self, event: str, connection: Connection, more: Mapping[str, Any]) -> None:
+        """A callEvent about somebody who has gone, and what is answered to it about who remains."""
+        gone, remains = connection.caller, connection.callee
+        if event.startswith("called"):
+            gone, remains = remains, gone
+        await self._obey(await self._ask_about(event, connection, gone, more), "callEvent", remains)
+
+    async def _ask_about(
+        self, event: str, connection: Connection, caused: Participant, more: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        other = connection.callee if caused is connection.caller else connection.caller
         body = {
-            **self._known(),
+            **self._known("callEvent"),
             "domain": self.domain,
-            "connectionId": self.connection_id,
-            "participantId": self.participants["callee"],
-            "remoteParticipantId": self.participants["caller"],
+            "connectionId": connection.id,
+            "participantId": caused.id,
+            "remoteParticipantId": other.id,
             "event": event,
-            "user": user,
+            "user": caused.user,
+            "remoteUser": other.user,
             **more,
         }
-        answer = await self._ask("callEvent", body, "callEventError", "No response to callEvent request")
-        await self._obey(answer, "callEvent")
+        return await self._ask("callEvent", body, "callEventError", "No response to callEvent request")
 
-    async def _obey(self, answer: Mapping[str, Any], question: str) -> None:
+    async def _obey(self, answer: Mapping[str, Any], question: str, who: Participant) -> None:
+        """What is answered about `who`."""
         kind = "newCallEventError" if question == "newCall" else "callEventError"
         if wrong := wrong_action(answer, question):
             raise AlarmError(kind, wrong)
@@ -245,39 +270,96 @@ class Session:
         if action == "drop":
             self.shown.dropped = answer.get("dropCode", "")
         elif action == "ivr":
+            prompts = Participant(self.called if self.came_in else self.caller)
+            self.connection = Connection(who, prompts) if self.came_in else Connection(prompts, who)
             await self._command()
+        elif action == "connect":
+            await self._join(answer["participantId"], question, who)
         else:
-            await self._connect(answer)
+            await self._connect(answer, who)
 
-    async def _connect(self, answer: Mapping[str, Any]) -> None:
+    async def _connect(self, answer: Mapping[str, Any], who: Participant) -> None:
         """Rings whom the one on the line is to be connected with."""
         number = answer["destAddr"].removeprefix("sip:").partition("@")[0]
+        connection = Connection(who, Participant(number))
         self.shown.connected.append(number)
         self._on_connect(self._reference, number, len(self.shown.connected))
-        if not await self._rings(number, fate_of(number)):
+        if not await self._rings(connection, fate_of(number)):
             return
         for phrase in answer.get("greeting", {}).get("callee", {}).get("phrases", ()):
             self.shown.greeted.append(said(phrase))
         if answer.get("callRecording") is True:
             self._recording = answer.get("recordingFileName", f"{self.id}.mp3")
-        events = ["calledPartyDrop"]
+        await self._talk(connection)
+
+    async def _join(self, participant_id: str, question: str, who: Participant) -> None:
+        """Connects them with somebody who waits with the prompts."""
+        if participant_id not in self._waiting:
+            raise AlarmError("callEventError", f"{question} response with unknown action")
+        other, waiting = self._waiting.pop(participant_id)
+        waiting.cancel()
+        connection = Connection(who, other)
+        await self._answered(connection)
+        await self._talk(connection)
+
+    async def _talk(self, connection: Connection) -> None:
+        """Two talk, until one hangs up: the one who was called, or who consults while somebody waits."""
+        self.shown.talked.append([connection.caller.user, connection.callee.user])
+        event = "callingPartyDrop" if self._waiting else "calledPartyDrop"
         try:
-            await self._wait(talk_seconds(number))
+            await self._wait(talk_seconds(connection.callee.user))
         except ControlError as control:
             if control.what == "hang up":
                 raise
             if control.what == "split":
-                events = ["calleeConnectionSplit", "callerConnectionSplit"]
+                await self._stop_recording()
+                await self._part(connection)
+                return
         await self._stop_recording()
-        for event in events:
-            await self._event(event, number, {})
+        await self._event(event, connection, {})
+
+    async def _part(self, connection: Connection) -> None:
+        """Asks about each of two who are parted. Who is given to the prompts waits while the other goes on."""
+        answers = []
+        for event, who in (
+            ("calleeConnectionSplit", connection.callee), ("callerConnectionSplit", connection.caller),
+        ):  # fmt: skip
+            answers.append((await self._ask_about(event, connection, who, {}), who))
+        goes_on = []
+        for answer, who in answers:
+            if answer.get("action") == "ivr" and not wrong_action(answer, "callEvent"):
+                self._keep(answer)
+                waiting = asyncio.get_running_loop().create_task(self._have_wait(who))
+                self._waiting[who.id] = (who, waiting)
+            else:
+                goes_on.append((answer, who))
+        for answer, who in goes_on:
+            await self._obey(answer, "callEvent", who)
+
+    async def _have_wait(self, who: Participant) -> None:
+        """Asks for commands for somebody who waits, until they are hung up on or connected with somebody."""
+        try:
+            while True:
+                body = {**self._known("getIvrCommand"), "replyId": self.reply_id}
+                answer = await self._ask(
+                    "getIvrCommand", body, "ivrCommandError", "Empty body in getIvrCommand response"
+                )
+                if wrong := wrong_command(answer):
+                    raise AlarmError("ivrCommandError", f"IVR command failed: {wrong}")
+                self._keep(answer)
+                if answer.get("hangup") is True:
+                    return
+                seconds = answer.get("dtmf", {}).get("firstTimeout", 0)
+                await asyncio.sleep(max(seconds * self._time_scale(), SHORTEST_WAIT))
+        except AlarmError as alarm:
+            await self._alarm(alarm)
 
     async def _stop_recording(self) -> None:
         if not self._recording:
             return
         name, self._recording = self._recording, ""
         self.shown.recorded.append(name)
-        told = {"sessionId": self.id, "connectionId": self.connection_id, "recordingFileName": name}
+        told = {"sessionId": self.id, "connectionId": self.connection.id, "recordingFileName": name}
         size = self._on_record(name)
         await self._tell(
             "recordingReady",
@@ -289,16 +371,19 @@ class Session:
         if self._fate.delivery is Delivery.LATE:
             await asyncio.sleep(SECONDS_LATE * self._time_scale())
         length = {"sessionDuration": round(self._seconds), "reason": reason, "domain": self.domain}
-        await self._send("sessionCompleted", {**self._known(), **length})
+        await self._send("sessionCompleted", {**self._known("sessionCompleted"), **length})
         for name, body in self._held:
             await self._send(name, body)
         self.shown.is_over = True
 
     # --- what is told and asked --------------------------------------------------------------------------
 
-    def _known(self) -> dict[str, Any]:
-        known = {"sessionId": self.id, "ivrServer": "127.0.0.1", "traceId": self._trace_id}
-        return known if self._reference is None else {**known, "sessionReferenceId": self._reference}
+    def _known(self, name: str) -> dict[str, Any]:
+        """What a callback of this name tells of the session."""
+        known = {"sessionId": self.id, "ivrServer": "127.0.0.1", "traceId": self._trace_id, **self.site}
+        if self._reference is not None:
+            known["sessionReferenceId"] = self._reference
+        return {key: value for key, value in known.items() if name in _TOLD_BY[key]}
 
     def _keep(self, answer: Mapping[str, Any]) -> None:
         self._reference = answer.get("sessionReferenceId", self._reference)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,17 +24,14 @@ from dialer.sandbox.wire import Reset, Silence
 
 #: "Application activation" and "Launching the application with repeats".
 REQUIRED = {"reference": str, "sourceAddr": str, "destAddr": str, "scenarioData": str}
+REPEATED_ON = ("Busy", "Answered", "Failed", "NoAnswer")
 OPTIONAL = {
     "gender": int,
     "volume": int,
     "rate": int,
     "language": str,
     "isRepeat": int,
-    **{
-        f"repeat{on}{what}": int
-        for on in ("Busy", "Answered", "Failed", "NoAnswer")
-        for what in ("", "Count", "Int")
-    },
+    **{f"repeat{on}{what}": int for on in REPEATED_ON for what in ("", "Count", "Int")},
 }
 TYPES = {**REQUIRED, **OPTIONAL}
 RANGES = {
@@ -41,7 +39,8 @@ RANGES = {
     "volume": range(3),
     "rate": range(5),
     "isRepeat": range(2),
-    **{f"repeat{on}": range(2) for on in ("Busy", "Answered", "Failed", "NoAnswer")},
+    **{f"repeat{on}": range(2) for on in REPEATED_ON},
+    **{f"repeat{on}Count": range(1001) for on in REPEATED_ON},
 }
 LANGUAGES = {
     *("en-US", "en-IN", "en-IE", "en-UA", "en-GB-WLS", "en-NZ", "en-ZA", "ar-AE", "nl-NL", "nl-BE", "da-DK"),
@@ -64,6 +63,17 @@ ENDINGS = {
     Ending.TTS_FAILURE: (5, 1017),
 }
 TALKED = (Ending.ANSWERED, Ending.MACHINE)
+
+#: Which of the four settings of repeats an ending belongs to; any other is `Failed`.
+REPEATED_AS = {
+    Ending.ANSWERED: "Answered",
+    Ending.MACHINE: "Answered",
+    Ending.BUSY: "Busy",
+    Ending.REJECTED: "Busy",
+    Ending.NO_ANSWER: "NoAnswer",
+}
+#: "Response format": keys of applications that something is prohibited for.
+TROUBLED = {"prohibited-app": "prohibitedForAppError", "prohibited-service": "prohibitedForServiceError"}
 SECONDS_TO_START = 0.5
 SECONDS_LATE = 60.0
 
@@ -91,7 +101,8 @@ class Mitto:
         """`POST apps/activate`."""
         key = _access_key(request)
         raw = await request.body()
-        order, problem = read_order(raw) if self._knows(key) else ({}, "invalidAccessKeyError")
+        problem = self._why_not(key)
+        order, problem = read_order(raw) if problem is None else ({}, problem)
         if problem is not None:
             reference, to = (str(order.get(name, ""))[:80] for name in ("reference", "destAddr"))
             self._log.add("mitto", reference, to, accepted=False, status=problem)
@@ -100,15 +111,15 @@ class Mitto:
 
     async def balance(self, request: Request) -> Response:
         """`GET balance`."""
-        if not self._knows(_access_key(request)):
-            return _status("invalidAccessKeyError")
+        if problem := self._why_not(_access_key(request)):
+            return _status(problem)
         return _json({"status": "ok", "personalAccountId": "0000000000", "balance": "100.0"})
 
     async def media(self, request: Request) -> Response:
         """Everything below `media`."""
         key = _access_key(request)
-        if not self._knows(key):
-            return _status("invalidAccessKeyError")
+        if problem := self._why_not(key):
+            return _status(problem)
         try:
             return await self._libraries.setdefault(key, Library()).answer(request)
         except RefusedError as error:
@@ -126,7 +137,7 @@ class Mitto:
             self._log.add("mitto", reference, to, accepted=False, status=status)
             return refusal
         self._log.add("mitto", reference, to, accepted=True, status=answer.value)
-        planned = planned_callbacks(fate, reference, to, key)
+        planned = planned_callbacks(fate, reference, to, key, played_dials(fate, order))
         if fate.delivery is Delivery.EARLY:
             await self._callbacks.deliver_now(planned)
         else:
@@ -143,8 +154,12 @@ class Mitto:
             return _status("invalidDataError")
         return None
 
-    def _knows(self, key: str) -> bool:
-        return bool(key) and (self._access_key is None or secrets.compare_digest(key, self._access_key))
+    def _why_not(self, key: str) -> str | None:
+        """The status that refuses everything with this key."""
+        if key in TROUBLED:
+            return TROUBLED[key]
+        known = bool(key) and (self._access_key is None or secrets.compare_digest(key, self._access_key))
+        return None if known else "invalidAccessKeyError"
 
 
 def read_order(raw: bytes) -> tuple[dict[str, Any], str | None]:
@@ -162,13 +177,44 @@ def read_order(raw: bytes) -> tuple[dict[str, Any], str | None]:
     return order, None if _plausible(order) else "invalidDataError"
 
 
-def planned_callbacks(fate: Fate, reference: str, to: str, key: str) -> Sequence[Callback]:
-    """The callbacks of a call; delays in seconds, each counted from the one before."""
+def played_dials(fate: Fate, order: dict[str, Any]) -> Sequence[tuple[Ending, int]]:
+    """How each dial of an activation ends, and how many seconds it comes after the one before.
+
+    "Launching the application with repeats": the system retries until the number of repeats of that outcome is used up.
+    Repeats end as the two digits before the last two of the number say.
+    """
+    dials = [(fate.ending, 0)]
+    left = {on: order.get(f"repeat{on}Count", 0) for on in REPEATED_ON if order.get(f"repeat{on}") == 1}
+    if order.get("isRepeat") != 1:
+        return dials
+    repeated = fate_of(order["destAddr"][:-2]).ending
+    while left.get(on := REPEATED_AS.get(dials[-1][0], "Failed"), 0) > 0:
+        left[on] -= 1
+        dials.append((repeated, order[f"repeat{on}Int"]))
+    return dials
+
+
+def planned_callbacks(
+    fate: Fate, reference: str, to: str, key: str, dials: Sequence[tuple[Ending, int]]
+) -> Sequence[Callback]:
+    """The callbacks of a call; delays in seconds, each counted from the one before. Of every dial the start and the end
+    are told: the reference leaves open whether that is so of repeats, and nothing in a callback says which dial it is.
+    """
     if fate.delivery is Delivery.NEVER:
         return ()
-    state, error = ENDINGS[fate.ending]
-    talk = talk_seconds(to) if fate.ending in TALKED else 0
-    length = ring_seconds(to) + talk + (SECONDS_LATE if fate.delivery is Delivery.LATE else 0.0)
+    planned: list[Callback] = []
+    for ending, pause in dials:
+        planned += _callbacks_of_dial(fate.delivery, ending, pause, reference, to, key)
+    if fate.delivery is Delivery.LATE:
+        planned[-1] = replace(planned[-1], delay=planned[-1].delay + SECONDS_LATE)
+    return planned
+
+
+def _callbacks_of_dial(
+    delivery: Delivery, ending: Ending, pause: int, reference: str, to: str, key: str
+) -> Sequence[Callback]:
+    state, error = ENDINGS[ending]
+    talk = talk_seconds(to) if ending in TALKED else 0
     start = urlencode({"type": "startCallback", "reference": reference})
     end = urlencode(
         {
@@ -180,11 +226,11 @@ def planned_callbacks(fate: Fate, reference: str, to: str, key: str) -> Sequence
             "appKey": key,
         }
     )
-    first = Callback("mitto", start, SECONDS_TO_START)
-    last = Callback("mitto", end, length)
-    if fate.delivery is Delivery.BACKWARDS:
-        return (last, first)
-    if fate.delivery is Delivery.DOUBLED:
+    first = Callback("mitto", start, pause + SECONDS_TO_START)
+    last = Callback("mitto", end, ring_seconds(to) + talk)
+    if delivery is Delivery.BACKWARDS:
+        return (replace(last, delay=pause + last.delay), replace(first, delay=SECONDS_TO_START))
+    if delivery is Delivery.DOUBLED:
         return (first, Callback("mitto", start, 0.0), last, Callback("mitto", end, 0.0))
     return (first, last)
 
@@ -192,9 +238,14 @@ def planned_callbacks(fate: Fate, reference: str, to: str, key: str) -> Sequence
 def _plausible(order: dict[str, Any]) -> bool:
     ranges_kept = all(order[name] in allowed for name, allowed in RANGES.items() if name in order)
     counts_kept = all(value >= 0 for value in order.values() if isinstance(value, int))
+    repeats_told = all(
+        order.get(f"repeat{on}") != 1 or {f"repeat{on}Count", f"repeat{on}Int"} <= order.keys()
+        for on in REPEATED_ON
+    )
     return (
         ranges_kept
         and counts_kept
+        and repeats_told
         and bool(order["reference"])
         and order.get("language", "en-US") in LANGUAGES
         and _is_number(order["sourceAddr"])

@@ -25,10 +25,16 @@ from dialer.sandbox.wire import Reset, Silence
 #: "Description of error codes": the HTTP status and `errorReason` of each that is played.
 ERRORS = {
     1: (401, "Authentication required"),
+    2: (400, "Inactive account"),
     4: (429, "Too many requests"),
+    5: (401, "Inactive token"),
+    6: (403, "Insufficient funds"),
     10: (400, "Invalid request"),
     11: (400, "Invalid number"),
+    16: (400, "Sender not allowed"),
 }
+#: … and tokens whose account has what is told by them.
+TROUBLED = {"inactive-account": 2, "inactive-token": 5, "no-funds": 6, "no-sender": 16}
 
 #: "Statuses comparison". There is no word for a number that nobody has nor for a crowded network ("another SIP error"),
 #: and nothing is spoken that could fail: that number is what the anti-fraud forbids.
@@ -63,7 +69,8 @@ class MittoFlash:
     async def call(self, request: Request) -> Response:
         """`POST apps/flash/calls/flash`."""
         raw = await request.body()
-        order, error = read_order(raw) if self._knows(_token(request)) else ({}, 1)
+        token = _token(request)
+        order, error = read_order(raw) if self._knows(token) else ({}, TROUBLED.get(token, 1))
         to = str(order.get("number", ""))[:80]
         fate = fate_of(to)
         if error is None:
@@ -97,7 +104,7 @@ class MittoFlash:
         return 10 if answer is Answer.INVALID_DATA else None
 
     def _knows(self, token: str) -> bool:
-        return bool(token) and (
+        return token not in ("", *TROUBLED) and (
             self._access_key is None or secrets.compare_digest(token.encode(), self._access_key.encode())
         )
 

@@ -38,6 +38,7 @@ SHOWN = {
     "TIMEOUT": "timeout",
 }
 NOT_OURS = "You can not access to this sip_id"
+NOBODYS = "This account does not exist"
 NO_ACCESS = "agent does not have access to this account"
 
 
@@ -76,7 +77,7 @@ class MttAccounts:
         """setFollowme: `[sip_id, followmeStruct]`."""
         if not isinstance(params, list) or len(params) != 2 or not isinstance(params[1], list):
             raise RpcError(INVALID_PARAMS)
-        account = self._account(user, params[0], NOT_OURS)
+        account = self._account(user, params[0], NOT_OURS, None)
         for entry in params[1]:
             named(entry, ENTRY, OPTIONAL)
             for name, words in WORDS.items():
@@ -128,11 +129,11 @@ class MttAccounts:
         fields = {"GN_IP_IPCR": account.url, "GN_IPCR_RESERVE": account.reserve, "i_account": account.number}
         return {"account_custom_fields": fields}
 
-    def _account(self, user: str, sip_id: Any, denied: str) -> Account:
+    def _account(self, user: str, sip_id: Any, denied: str, unknown: str | None = NOBODYS) -> Account:
         """An account; one that is no number, or ends in 04, is not known, one that ends in 18 is another's."""
         fate = fate_of(str(sip_id))
         if not re.fullmatch(r"[0-9]{5,15}", str(sip_id)) or fate.ending is Ending.INVALID_NUMBER:
-            raise RpcError(NOT_FOUND, "This account does not exist")
+            raise RpcError(NOT_FOUND, unknown)
         if fate.answer is Answer.INVALID_DATA:
             raise RpcError(PERMISSION_DENIED, denied)
         return self._accounts.setdefault((user, str(sip_id)), Account(44635974 + len(self._accounts)))

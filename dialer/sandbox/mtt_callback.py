@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from starlette.requests import Request
@@ -85,18 +86,37 @@ NOT_TALKED: Mapping[Ending, str] = {
 SECONDS_TO_START = 0.5
 SECONDS_OF_B = 3.0  # until side B picks up, or declines
 SECONDS_LATE = 60.0
+SECONDS_TO_RING = 15  # `timeout`, unless given
+LONGEST_TALK = 14_400
 MOST_KEPT = 100_000  # calls that can be asked about
 PRICE_OF_A_MINUTE = 1.49
 
 
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A number of the structure: for how many seconds it is rung at most, and whether with those beside it."""
+
+    number: str
+    timeout: int
+    at_once: bool
+
+    @property
+    def picks_up(self) -> bool:
+        """Whether somebody picks up there; side B may decline all the same."""
+        ending = fate_of(self.number).ending
+        return ending not in NOT_TALKED or ending is Ending.TTS_FAILURE
+
+
 @dataclass(slots=True)
 class Order:
-    """A call that was ordered; `over_at` is on the clock of `time.monotonic`."""
+    """A call that was ordered; `over_at` is on the clock of `time.monotonic`. `side_a` is who picks up there, `waited`
+    after how many seconds; when nobody does, the first who was rung, and for how long all of them were."""
 
     call_id: str
     params: Mapping[str, Any]
     side_a: str
     side_b: str
+    waited: int
     over_at: float = 0.0
     ordered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -104,6 +124,11 @@ class Order:
     def fate(self) -> Fate:
         """Side A's number decides."""
         return fate_of(self.side_a)
+
+    @property
+    def talk(self) -> int:
+        """For how many seconds they talk: `maxtime` at most."""
+        return min(talk_seconds(self.side_a), int(self.params.get("maxtime", LONGEST_TALK)))
 
 
 class MttCallback:
@@ -168,7 +193,9 @@ class MttCallback:
         return {"success": 1}
 
     def get_followme(self, user: str, params: Any) -> Any:
-        """getCallBackFollowme."""
+        """getCallBackFollowme. Its error for a customer_name that is no text is printed: "Invalid type"."""
+        if isinstance(params, dict) and not isinstance(params.get("customer_name", ""), str):
+            raise RpcError(INVALID_PARAMS, "Invalid type")
         return self._followme_of(user, params)
 
     def delete_followme(self, user: str, params: Any) -> Any:
@@ -190,10 +217,12 @@ class MttCallback:
         kept = self._followme.get((user, given["customer_name"]), {})
         entries = {"simpleCallBackFollowmeStruct": kept.get("callBackFollowmeStruct", [])}
         given = {name: kept[name] for name in ("caller_id",) if name in kept} | entries | given
-        side_a, side_b = _sides(given)
+        queue, b_number = _queue(given), given["b_number"]
+        is_a_first = given.get("direction", 0) == 0
+        side_a = queue[0].number if is_a_first else b_number
         call_id = secrets.token_hex(16)
         reference = given.get("id", call_id)
-        for error, number in ((BAD_A, side_a), (BAD_B, side_b)):
+        for error, number in (*((BAD_A, one.number) for one in queue), (BAD_B, b_number)):
             if not re.fullmatch(r"\+?[0-9]{10,15}", number):
                 self._log.add(NAME, reference, side_a, accepted=False, status=error)
                 return {"error": 1, "message": error}
@@ -204,10 +233,14 @@ class MttCallback:
             self._held_once.add(side_a)
             self._log.add(NAME, reference, side_a, accepted=False, status=REFUSED[answer])
             if answer is Answer.INVALID_DATA:
-                return {"error": 1, "message": BAD_A}
+                return {"error": 1, "message": BAD_A if is_a_first else BAD_B}
             raise TroubleError(answer)
         self._log.add(NAME, reference, side_a, accepted=True, status=answer.value)
-        self._place(Order(call_id, given, side_a, side_b))
+        if is_a_first:
+            side_a, waited = who_picks_up(queue)
+            self._place(Order(call_id, given, side_a, b_number, waited))
+        else:
+            self._place(Order(call_id, given, side_a, who_picks_up(queue)[0], ring_seconds(side_a)))
         if answer is Answer.INTERNAL_ERROR:
             raise RpcError(INTERNAL)
         if answer is not Answer.OK:
@@ -229,10 +262,10 @@ class MttCallback:
 
 def lasting(order: Order) -> float:
     """How many seconds a call lasts, on both sides."""
-    rings = SECONDS_TO_START + ring_seconds(order.side_a)
+    rings = SECONDS_TO_START + order.waited
     if order.fate.ending is Ending.TTS_FAILURE:
         return rings + SECONDS_OF_B
-    return rings if order.fate.ending in NOT_TALKED else rings + SECONDS_OF_B + talk_seconds(order.side_a)
+    return rings if order.fate.ending in NOT_TALKED else rings + SECONDS_OF_B + order.talk
 
 
 def events_of(order: Order) -> list[tuple[float, str]]:
@@ -242,11 +275,15 @@ def events_of(order: Order) -> list[tuple[float, str]]:
     ending = order.fate.ending
     if ending in NOT_TALKED and ending is not Ending.TTS_FAILURE:
         return begun
-    begun += [(float(ring_seconds(order.side_a)), "pickup_side_A"), (0.0, "start_side_B")]
+    begun += [(float(order.waited), "pickup_side_A"), (0.0, "start_side_B")]
     if ending is Ending.TTS_FAILURE:
         return [*begun, (SECONDS_OF_B, "end_side_A")]
-    talk = float(talk_seconds(order.side_a))
-    return [*begun, (SECONDS_OF_B, "start_talk"), (talk, "end_side_B"), (0.0, "end_side_A")]
+    return [
+        *begun,
+        (SECONDS_OF_B, "start_talk"),
+        (float(order.talk), "end_side_B"),
+        (0.0, "end_side_A"),
+    ]
 
 
 def planned_callbacks(order: Order, events: Sequence[tuple[float, str]]) -> Sequence[Callback]:
@@ -273,14 +310,13 @@ def planned_callbacks(order: Order, events: Sequence[tuple[float, str]]) -> Sequ
 
 def call_info(order: Order) -> dict[str, Any]:
     """`callBackFollowmeCallInfoStruct` of a call that was talked in. Every minute begun is charged, on both sides."""
-    talk = talk_seconds(order.side_a)
-    on_line = {"A": talk + int(SECONDS_OF_B), "B": talk}
+    on_line = {"A": order.talk + int(SECONDS_OF_B), "B": order.talk}
     charged = {side: -(-length // 60) * 60 for side, length in on_line.items()}
     is_recorded = order.params.get("recordEnable") == 1
     info: dict[str, Any] = {
         "destination_A": f"+{order.side_a.removeprefix('+')}",
         "destination_B": f"+{order.side_b.removeprefix('+')}",
-        "waiting_period_A": str(ring_seconds(order.side_a)),
+        "waiting_period_A": str(order.waited),
         "waiting_period_B": str(int(SECONDS_OF_B)),
     }
     for side in "AB":
@@ -322,11 +358,32 @@ def _check_values(given: Mapping[str, Any]) -> None:
             raise RpcError(INVALID_PARAMS, f"Unknown param '{name}' value")
 
 
-def _sides(given: Mapping[str, Any]) -> tuple[str, str]:
-    """The numbers of side A, the first of them, and of side B."""
+def _queue(given: Mapping[str, Any]) -> list[Rung]:
+    """The numbers of the structure, in their order. Raises RpcError when there is none."""
     entries = given.get("simpleCallBackFollowmeStruct", [])
-    numbers = [entry.get("redirect_number", "") for entry in entries if entry["type"] in QUEUES]
+    numbers = sorted(
+        (entry for entry in entries if entry["type"] in QUEUES), key=lambda entry: entry["order"]
+    )
     if not numbers:
         raise RpcError(NOT_FOUND, "Followme not found")
-    sides = (numbers[0], given["b_number"])
-    return sides if given.get("direction", 0) == 0 else (sides[1], sides[0])
+    return [
+        Rung(
+            entry.get("redirect_number", ""),
+            entry.get("timeout", SECONDS_TO_RING),
+            entry["type"] == QUEUES[0],
+        )
+        for entry in numbers
+    ]
+
+
+def who_picks_up(queue: Sequence[Rung]) -> tuple[str, int]:
+    """Whose number picks up, and after how many seconds; when nobody's does, the first, and for how long all of them
+    were rung. Those `ringall` that follow each other are rung together, each `linal` by itself."""
+    waited = 0
+    for _, group in groupby(enumerate(queue), lambda one: -1 if one[1].at_once else one[0]):
+        rung = [one for _, one in group]
+        if picking := [one for one in rung if one.picks_up]:
+            first = min(picking, key=lambda one: ring_seconds(one.number))
+            return first.number, waited + ring_seconds(first.number)
+        waited += max(min(ring_seconds(one.number), one.timeout) for one in rung)
+    return queue[0].number, waited

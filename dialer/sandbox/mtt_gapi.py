@@ -14,7 +14,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from dialer.sandbox.mtt_rpc import INTERNAL, INVALID_PARAMS, NOT_FOUND, Handler, RpcError, TroubleError
+from dialer.sandbox.mtt_rpc import (
+    INTERNAL,
+    INVALID_PARAMS,
+    MESSAGES,
+    NO_METHOD,
+    NOT_FOUND,
+    PERMISSION_DENIED,
+    Handler,
+    RpcError,
+    TroubleError,
+)
 from dialer.sandbox.outcomes import Answer, Ending, fate_of
 
 SCENARIOS = {"1": "Premedia 1", "2": "Premedia 2", "3": "Premedia 3"}
@@ -22,6 +32,7 @@ SIDES = ("A", "B")
 SEQUENCES = ("Order", "Random", "Simultaneous")
 PROMPT_TYPES = ("file", "text")
 ENTRY = {"redirect_number": str, "name": str, "timeout": int, "active": str, "follow_order": int}
+ACCOUNT_CLASS = "common\\models\\premedia\\api\\Account"  # what errors call an account
 FIRST_NUMBER = 74950000131  # of those that can be bought, as in the example
 MOST_NUMBERS = 10  # that the account can pay for
 
@@ -38,8 +49,9 @@ class Account:
 
 @dataclass(slots=True)
 class State:
-    """What one login has."""
+    """What one login, `user`, has."""
 
+    user: str
     prompts: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by customer and name
     accounts: dict[str, Account] = field(default_factory=dict)
     rules: dict[str, None] = field(default_factory=dict)  # the black list, in order
@@ -76,7 +88,7 @@ class MttGapi:
         def handle(user: str, params: Any) -> Any:
             if not isinstance(params, dict):
                 refuse(INVALID_PARAMS, "V_VALUE_NOT_VALID", "params", "{attribute} must be an object.")
-            return method(self._states.setdefault(user, State()), params)
+            return method(self._states.setdefault(user, State(user)), params)
 
         return handle
 
@@ -87,7 +99,7 @@ class MttGapi:
 def create_prompt(state: State, params: Mapping[str, Any]) -> Any:
     """createCustomerPrompt."""
     _only(params, ("customer_name", "prompt_name", "prompt_file_contents"), ("prompt_type",))
-    prompts, name = _customer(state, params), _text(params, "prompt_name")
+    prompts, name = _customer(state, params, "customer_id", NO_METHOD), _text(params, "prompt_name")
     kind = params.get("prompt_type", "file")
     _one_of("prompt_type", kind, PROMPT_TYPES)
     contents = _text(params, "prompt_file_contents")
@@ -111,7 +123,7 @@ def create_prompt(state: State, params: Mapping[str, Any]) -> Any:
 def list_prompts(state: State, params: Mapping[str, Any]) -> Any:
     """getCustomerPrompts."""
     _only(params, ("customer_name",))
-    return {"prompts_list": list(_customer(state, params).values())}
+    return {"prompts_list": list(_customer(state, params, "i_customer").values())}
 
 
 def delete_prompt(state: State, params: Mapping[str, Any]) -> Any:
@@ -133,7 +145,7 @@ def update_settings(state: State, params: Mapping[str, Any]) -> Any:
         _not_found("scenario_id", scenario)
     answer = params.get("answer", 0)
     if answer not in (0, 1):
-        _one_of("answer", str(answer), ("0", "1"))
+        _one_of("answer", str(answer), ("0", "1"), between=",")
     account.scenario, account.answer = scenario, answer
     return {"success": True}
 
@@ -182,7 +194,7 @@ def set_followme(state: State, params: Mapping[str, Any]) -> Any:
     if caller_id is not None and not (isinstance(caller_id, str) and re.fullmatch(r"7[0-9]{10}", caller_id)):
         template = "The {attribute} property must match regular expression {pattern}."
         pattern = r"/^7\d{10}$/"
-        refuse(INVALID_PARAMS, "V_REGEX_DO_NOT_MATCH", "caller_id", template, pattern, "pattern")
+        refuse(INVALID_PARAMS, "V_REGEX_DO_NOT_MATCH", "caller_id", template, told={"pattern": pattern})
     entries = params.get("followmeStructure", [])
     if not isinstance(entries, list) or not all(map(_is_entry, entries)):
         template = "Failed to set follow me for {attribute}"
@@ -201,8 +213,11 @@ def set_followme(state: State, params: Mapping[str, Any]) -> Any:
 
 
 def show_followme(state: State, params: Mapping[str, Any]) -> Any:
-    """getFollowmeAccountSettings."""
+    """getFollowmeAccountSettings. An account that ends in 18 is another's."""
     _only(params, ("sip_id",))
+    if fate_of(str(params["sip_id"])).answer is Answer.INVALID_DATA:
+        template = "You don't have access to this {attribute} «{value}»."
+        refuse(PERMISSION_DENIED, "C_PERMISSION_DENIED", ACCOUNT_CLASS, template, "")
     account = _account(state, params, code=INVALID_PARAMS)
     empty = {"sip_id": params["sip_id"], "sequence": "Order", "caller_id": None, "followmeStructure": []}
     return account.followme or empty
@@ -252,8 +267,10 @@ def delete_rule(state: State, params: Mapping[str, Any]) -> Any:
 
 
 def list_rules(state: State, params: Mapping[str, Any]) -> Any:
-    """getGBLRules: numbers, not texts."""
+    """getGBLRules: numbers, not texts. A login that ends in 19 has trouble with its rates."""
     _only(params, ())
+    if fate_of(state.user).answer is Answer.INTERNAL_ERROR:
+        refuse(INTERNAL, "A_CAPI_GET_RATES", "Tariff", "Failed to get rates for {attribute}")
     return list(map(int, state.rules))
 
 
@@ -282,25 +299,35 @@ def _done(answer: Answer) -> Any:
 
 
 def refuse(
-    code: int, word: str, attribute: str, template: str, value: Any = None, called: str = "value"
+    code: int,
+    word: str,
+    attribute: str,
+    template: str,
+    value: Any = None,
+    told: Mapping[str, Any] | None = None,
+    whole: str = "",
 ) -> NoReturn:
-    """An error as the reference prints them."""
-    told = {"attribute": attribute} | ({} if value is None else {called: value})
+    """An error as the reference prints them. `told` are other words of the template, or the same in another form;
+    `whole` is the message of the error itself, where it is not that of its code."""
+    words = {"attribute": attribute} | ({} if value is None else {"value": value}) | dict(told or {})
     message = template
-    for name, one in told.items():
+    for name, one in words.items():
         message = message.replace(f"{{{name}}}", str(one))
-    problem = {"code": word, "attribute": attribute, "message": message, "tpl": template, "tplParams": told}
-    raise RpcError(code, [problem])
+    problem = {"code": word, "attribute": attribute, "message": message, "tpl": template, "tplParams": words}
+    raise RpcError(code, [problem], whole)
 
 
 def _not_found(attribute: str, value: str, code: int = NOT_FOUND) -> NoReturn:
     refuse(code, "V_VALUE_NOT_FOUND", attribute, "{attribute} «{value}» not found.", value)
 
 
-def _one_of(attribute: str, value: Any, known: tuple[str, ...]) -> None:
+def _one_of(attribute: str, value: Any, known: tuple[str, ...], *, between: str = ", ") -> None:
     if value not in known:
-        template = f"{{attribute}} {value} must be one of those valid values {{value}}."
-        refuse(INVALID_PARAMS, "V_VALUE_NOT_IN_LIST", attribute, template, ", ".join(known))
+        template = "{attribute} {currentvalue} must be one of those valid values {value}."
+        valid = between.join(known)
+        refuse(
+            INVALID_PARAMS, "V_VALUE_NOT_IN_LIST", attribute, template, valid, {"currentvalue": str(value)}
+        )
 
 
 def _only(params: Mapping[str, Any], needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
@@ -318,11 +345,14 @@ def _text(params: Mapping[str, Any], name: str) -> str:
     return str(params[name])
 
 
-def _customer(state: State, params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The prompts of a customer; the one whose name ends in 04 is not known."""
+def _customer(
+    state: State, params: Mapping[str, Any], attribute: str = "customer_name", code: int = NOT_FOUND
+) -> dict[str, dict[str, Any]]:
+    """The prompts of a customer; the one whose name ends in 04 is not known, which each method tells in its own way."""
     name = str(params["customer_name"])
     if fate_of(name).ending is Ending.INVALID_NUMBER:
-        _not_found("customer_name", name)
+        template, told = "{attribute} «{value}» not found.", {"attribute": "customer_name"}
+        refuse(code, "V_VALUE_NOT_FOUND", attribute, template, name, told, MESSAGES[NOT_FOUND])
     return state.prompts.setdefault(name, {})
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -53,6 +55,7 @@ ENTRY = {
 ONE_BY_ONE, ALL_AT_ONCE = 2, 3
 SECONDS_OF_A_FILE = 7.0
 CLEARED = 16
+MOST_KEPT = 10_000  # calls of which the histories tell
 
 
 class WrongAnswerError(Exception):
@@ -68,12 +71,31 @@ class Caller:
     sip_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A call that MTT did what it was told with: who was talked with (none: nobody), for how long, the last cause, and
+    when it is over on the clock of `time.monotonic`."""
+
+    caller: Caller
+    connected: str
+    talked: int
+    cause: int
+    begun_at: datetime
+    over_at: float
+
+
 class MttInbound:
     """Calls that come in."""
 
     def __init__(self, callbacks: Callbacks, accounts: MttAccounts) -> None:
         self._callbacks = callbacks
         self._accounts = accounts
+        self._taken: deque[Taken] = deque(maxlen=MOST_KEPT)
+
+    def over(self) -> list[Taken]:
+        """The calls that are over, the oldest first."""
+        now = time.monotonic()
+        return [taken for taken in self._taken if taken.over_at <= now]
 
     async def call(self, request: Request) -> Response:
         """`{"numberA": …, "sip_id": …}`: who calls which number. Answers what MTT was told and makes of it: the
@@ -109,8 +131,24 @@ class MttInbound:
         events = events_of(caller, result)
         self._callbacks.plan(planned_callbacks(caller, result, events, self._callbacks.time_scale))
         rung = [event["redirect_number"] for _, event in events if event["event"]["type"] == "s"]
+        self._taken.append(_taken(caller, events, rung, self._callbacks.time_scale))
         becomes = "connected" if rung else "not connected" if numbers_of(result) else "refused"
         return JSONResponse({**told, "becomes": becomes, "with": rung})
+
+
+def _taken(
+    caller: Caller, events: list[tuple[float, dict[str, Any]]], rung: list[str], time_scale: float
+) -> Taken:
+    lasts = sum(delay for delay, _ in events)
+    cause = int(events[-1][1]["event"].get("cause", CLEARED))
+    return Taken(
+        caller,
+        connected=rung[0] if rung else "",
+        talked=talk_seconds(rung[0]) if rung else 0,
+        cause=cause,
+        begun_at=datetime.now(UTC),
+        over_at=time.monotonic() + lasts * time_scale,
+    )
 
 
 def read_answer(text: str, request_id: object) -> dict[str, Any]:
@@ -243,3 +281,5 @@ def _check_followme(structure: Any, redirect_type: int) -> None:
             raise WrongAnswerError("REDIRECT_NUMBER is no number")
         if not re.fullmatch(r"[0-9]+", str(entry.get("TIMEOUT", "30"))):
             raise WrongAnswerError("TIMEOUT is no number of seconds")
+        if not re.fullmatch(r"[0-9*#wW]+", str(entry.get("DTMF", "1"))):
+            raise WrongAnswerError("DTMF holds what is no key")

@@ -1,5 +1,9 @@
 """Plays how MTT takes files that calls between two people may play (`mtt-telecom-api.md`, setCallBackPrompt), strictly,
-in memory: an address to send the file to, and one that tells what becomes of it."""
+in memory: an address to send the file to, and one that tells what becomes of it.
+
+The end of a file's name before its extension is trouble as that of a number: …07 has waited too long for the file, …17
+cannot be loaded, …19 is an internal error.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dialer.sandbox.callbacks import Callbacks
-from dialer.sandbox.mtt_rpc import NOT_FOUND, PERMISSION_DENIED, Handler, RpcError, named
-from dialer.sandbox.outcomes import Answer, Ending, fate_of
+from dialer.sandbox.mtt_rpc import INVALID_PARAMS, NOT_FOUND, PERMISSION_DENIED, Handler, RpcError, named
+from dialer.sandbox.outcomes import Answer, Ending, Fate, fate_of
 
 HOST = "https://fuds1.mtt.ru"
 LARGEST = 1_048_576
@@ -37,9 +41,18 @@ class Upload:
         """What becomes of it, in MTT's words."""
         if self.error:
             return self.error
+        if self.fate.answer is Answer.SILENCE:
+            return "error_timeout"
         if self.ready_at is None:
             return "wait_client_upload"
-        return "ok" if time.monotonic() >= self.ready_at else "wait_upload"
+        if time.monotonic() < self.ready_at:
+            return "wait_upload"
+        return "error_upload" if self.fate.ending is Ending.TTS_FAILURE else "ok"
+
+    @property
+    def fate(self) -> Fate:
+        """What its name says of it."""
+        return fate_of(self.file_name.rpartition(".")[0])
 
 
 class MttPrompts:
@@ -57,10 +70,12 @@ class MttPrompts:
         """setCallBackPrompt. A customer whose name ends in 18 is another's."""
         given = named(params, {"customer_name": str, "file_name": str})
         customer = given["customer_name"]
+        if len(given["file_name"]) > LONGEST_NAME:
+            raise RpcError(INVALID_PARAMS, "Unknown param 'file_name' value")
         if fate_of(customer).answer is Answer.INVALID_DATA:
             raise RpcError(PERMISSION_DENIED, "agent does not have access to this customer")
         upload_id = secrets.token_hex(16)
-        self._uploads[upload_id] = Upload((user, customer), given["file_name"][:LONGEST_NAME])
+        self._uploads[upload_id] = Upload((user, customer), given["file_name"])
         return {
             "uploadURL": f"{HOST}/upload/{upload_id}",
             "statusURL": f"{HOST}/status/{upload_id}",
@@ -85,6 +100,8 @@ class MttPrompts:
             return JSONResponse({"status": "error_not_found"})
         if upload.status() != "wait_client_upload":
             return JSONResponse({"status": "error_invalid_state"})
+        if upload.fate.answer is Answer.INTERNAL_ERROR:
+            return JSONResponse({"status": "error_internal"})
         upload.content = await request.body()
         if len(upload.content) > LARGEST:
             upload.error = "error_maxfilesize"

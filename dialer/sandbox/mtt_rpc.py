@@ -29,10 +29,10 @@ MESSAGES: Mapping[int, str] = {
 
 
 class RpcError(Exception):
-    """A method is refused; `data` says why, in the service's own form."""
+    """A method is refused; `data` says why, in the service's own form. `message` where it is not that of the code."""
 
-    def __init__(self, code: int, data: Any = None) -> None:
-        super().__init__(MESSAGES[code])
+    def __init__(self, code: int, data: Any = None, message: str = "") -> None:
+        super().__init__(message or MESSAGES[code])
         self.code, self.data = code, data
 
 
@@ -70,7 +70,7 @@ class Rpc:
                 raise RpcError(NO_METHOD)
             return _json({**head, "result": handler(user, asked["params"])})
         except RpcError as error:
-            told = {"code": error.code, "message": MESSAGES[error.code]}
+            told = {"code": error.code, "message": str(error)}
             return _json({**head, "error": told if error.data is None else {**told, "data": error.data}})
         except TroubleError as trouble:
             return _trouble(trouble.answer)

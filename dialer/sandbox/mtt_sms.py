@@ -30,6 +30,7 @@ OPTIONAL = ("tag",)
 
 #: "Event уведомления": the statuses of a message, in the order of the examples.
 STATUSES = ("queued", "prebilling", "sent", "delivered")
+RECEIVED = "received"  # the status of every message that comes in
 #: Endings after which a telephone has no message. The reference names no status for that: they stay "sent".
 UNDELIVERED = (Ending.UNAVAILABLE, Ending.INVALID_NUMBER, Ending.CONGESTION)
 
@@ -95,21 +96,33 @@ class MttSms:
         return self._messages.setdefault(request.path_params["account_sid"], {})
 
     def _keep(self, account_sid: str, message_sid: str, order: Mapping[str, str], status: str) -> None:
-        """A message with the status that it comes to."""
+        """A message with the status that it comes to. `number` is the account's and `external_number` the other's, as
+        in the examples; the table has it the other way round."""
         kept = self._messages.setdefault(account_sid, {})
+        is_inbound = status == RECEIVED
         kept[message_sid] = {
             "account_sid": account_sid,
             "message_sid": message_sid,
             "text": order["text"],
             "created_at": int(time.time()),
-            "direction": "outbound",
-            "number": order["from"],
-            "external_number": order["to"],
+            "direction": "inbound" if is_inbound else "outbound",
+            "number": order["to" if is_inbound else "from"],
+            "external_number": order["from" if is_inbound else "to"],
             "status": status,
             "segment_count": 1 + len(order["text"]) // 160,
         }
         if len(kept) > MOST_KEPT:
             del kept[next(iter(kept))]
+
+    async def receive(self, request: Request) -> Response:
+        """`POST /sandbox/inbound/mtt-sms/{account_sid}`, `from`, `to` and `text`: somebody writes to the account."""
+        order, problem = read_order(await request.body())
+        if problem is not None:
+            return JSONResponse({"message": problem}, status_code=400)
+        account_sid, message_sid = request.path_params["account_sid"], f"msg{uuid.uuid4()}"
+        self._keep(account_sid, message_sid, order, RECEIVED)
+        self._callbacks.plan([Callback("mtt-sms", event_of(account_sid, message_sid, order, RECEIVED), 0.0)])
+        return JSONResponse({"message_sid": message_sid})
 
     async def send(self, request: Request) -> Response:
         """`POST …/messages`."""
@@ -196,22 +209,27 @@ def planned_callbacks(
         delay = float(ring_seconds(order["to"])) if status == "delivered" else SECONDS_BETWEEN
         if fate.delivery is Delivery.LATE and status == last:
             delay += SECONDS_LATE
-        query = urlencode(
-            {
-                "account_sid": account_sid,
-                "direction": "outbound",
-                "from": order["from"],
-                "hash": "view",
-                "message_sid": message_sid,
-                "status": status,
-                "text": order["text"],
-                "to": order["to"],
-            }
-        )
+        query = event_of(account_sid, message_sid, order, status)
         planned.append(Callback("mtt-sms", query, delay))
         if fate.delivery is Delivery.DOUBLED:
             planned.append(Callback("mtt-sms", query, 0.0))
     return planned
+
+
+def event_of(account_sid: str, message_sid: str, order: Mapping[str, str], status: str) -> str:
+    """The parameters of an event, in the order of the examples. The reference does not say what `hash` is."""
+    return urlencode(
+        {
+            "account_sid": account_sid,
+            "direction": "inbound" if status == RECEIVED else "outbound",
+            "from": order["from"],
+            "hash": "view",
+            "message_sid": message_sid,
+            "status": status,
+            "text": order["text"],
+            "to": order["to"],
+        }
+    )
 
 
 def _page(

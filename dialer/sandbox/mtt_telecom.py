@@ -22,7 +22,8 @@ PATH = "/mtt-callback"
 def routes(log: CallLog, callbacks: Callbacks, access_key: str | None) -> list[Route]:
     """The services, and `/sandbox/inbound/mtt-callback` for somebody who calls."""
     accounts, calls, prompts = MttAccounts(), MttCallback(log, callbacks), MttPrompts(callbacks)
-    history = MttHistory(calls, access_key)
+    came_in = MttInbound(callbacks, accounts)
+    history = MttHistory(calls, came_in, access_key)
     common = Rpc(
         {**accounts.handlers(), **calls.handlers(), **prompts.handlers(), **history.handlers()}, access_key
     )
@@ -40,5 +41,5 @@ def routes(log: CallLog, callbacks: Callbacks, access_key: str | None) -> list[R
             Route(f"{PATH}/{version}/records/{{name}}/urls", history.records(version), methods=["GET"])
             for version in ("v1", "v2")
         ),
-        Route(f"/sandbox/inbound{PATH}", MttInbound(callbacks, accounts).call, methods=["POST"]),
+        Route(f"/sandbox/inbound{PATH}", came_in.call, methods=["POST"]),
     ]

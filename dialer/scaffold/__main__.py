@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dialer.scaffold.write import PAGE, ScaffoldError, write
+from dialer.scaffold.write import TABLES, ScaffoldError, write
 
 
 def main() -> None:
@@ -23,11 +23,11 @@ def main() -> None:
     except ScaffoldError as error:
         parser.error(str(error))
     code = [str(path.resolve()) for path in changed if path.suffix == ".py"]
-    # In a process of its own, which finds the new adapter.
-    _run(given.root, "dialer.providers.matrix", str((given.root / PAGE).resolve()))
+    for page, module in TABLES.items():  # in processes of their own, which find the new adapter
+        _run(given.root, module, str((given.root / page).resolve()))
     sorted_ = _run(given.root, "ruff", "check", "--fix", "--quiet", "--select=I", *code)
     tidied = _run(given.root, "ruff", "format", "--quiet", *code) and sorted_
-    for path in changed:
+    for path in dict.fromkeys([*changed, *(given.root / page for page in TABLES)]):
         sys.stdout.write(f"{path.relative_to(given.root)}\n")
     module = given.kind.replace("-", "_")
     sys.stderr.write(

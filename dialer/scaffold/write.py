@@ -19,6 +19,11 @@ FILES: Mapping[str, str] = {
     "unit": "tests/unit/test_{module}.py",
 }
 KINDS, APP, PAGE = Path("dialer/providers/kinds.py"), Path("dialer/sandbox/app.py"), Path("docs/providers.md")
+#: Pages with a table of all kinds, and the modules that write it.
+TABLES: Mapping[Path, str] = {
+    PAGE: "dialer.providers.matrix",
+    Path("docs/reconciliation.md"): "dialer.providers.reconciliation",
+}
 
 
 class ScaffoldError(Exception):

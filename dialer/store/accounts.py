@@ -37,6 +37,11 @@ def every(connection: Connection) -> Rows:
     return connection.execute(sa.select(account).order_by(account.c.name)).all()
 
 
+def are_several(connection: Connection) -> bool:
+    """Whether there is more than one account."""
+    return len(connection.execute(sa.select(account.c.id).limit(2)).all()) > 1
+
+
 def update(connection: Connection, account_id: str, **values: Any) -> None:
     """Set columns of an account."""
     connection.execute(account.update().where(account.c.id == account_id).values(**values))

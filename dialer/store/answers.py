@@ -25,6 +25,8 @@ class Asked:
     call: Any
     campaign: Any | None
     message: Any | None
+    #: What is known of its line (`models.attempt`).
+    handles: Any | None = None
 
 
 def of_attempt(connection: Connection, provider_id: str, attempt_id: str) -> Asked | None:
@@ -45,6 +47,7 @@ def of_attempt(connection: Connection, provider_id: str, attempt_id: str) -> Ask
         their_call,
         of_campaign if of_campaign.id is not None else None,
         of_message if of_message.call_id is not None else None,
+        found["attempt_handles"],
     )
 
 
@@ -56,6 +59,7 @@ def _of_attempt() -> Select[Any]:
         *_labelled(campaign, _OF_CAMPAIGN),
         *_labelled(message, _OF_MESSAGE),
         *_labelled(contact, _OF_CONTACT),
+        attempt.c.handles.label("attempt_handles"),
     ]
     return (
         sa.select(*columns)

@@ -38,6 +38,18 @@ def ids_by_reference(connection: Connection, provider_id: str, references: Colle
     return {row.provider_reference: row.id for row in found}
 
 
+def accounts_of(connection: Connection, provider_id: str, e164: str, since: datetime) -> list[str]:
+    """The ids of accounts that have dialled, or written to, this number through this provider since then."""
+    account = tables.account
+    theirs = sa.select(sa.literal(1)).where(
+        attempt.c.account_id == account.c.id,
+        attempt.c.e164 == e164,
+        attempt.c.submitted_at > since,
+        attempt.c.provider_id == provider_id,
+    )
+    return list(connection.execute(sa.select(account.c.id).where(theirs.exists())).scalars())
+
+
 def lock_overdue(connection: Connection, now: datetime, limit: int) -> Rows:
     """Attempts whose worker did not come back with an answer in time."""
     return connection.execute(
@@ -62,10 +74,24 @@ def lock_unsettled(connection: Connection, now: datetime, limit: int) -> Rows:
     ).all()
 
 
+def lock_cost_due(connection: Connection, now: datetime, limit: int) -> Rows:
+    """Attempts whose cost is to be looked up; with their provider's `held_until` and `breaker_until`."""
+    return connection.execute(
+        sa.select(attempt, provider.c.held_until, provider.c.breaker_until)
+        .outerjoin(provider, provider.c.id == attempt.c.provider_id)
+        .where(attempt.c.cost_due_at.is_not(None), attempt.c.cost_due_at < now)
+        .order_by(attempt.c.cost_due_at)
+        .limit(limit)
+        .with_for_update(of=attempt, skip_locked=True)
+    ).all()
+
+
 def unsettled(connection: Connection, attempt_ids: Sequence[str]) -> Rows:
-    """Those of these attempts that a provider has, or may have, and whose end nobody has told."""
+    """Those of these attempts that a provider has, or may have, and whose end nobody has told, or whose cost."""
     return [
-        row for row in tables.with_ids(connection, attempt, attempt_ids).values() if row.settle_at is not None
+        row
+        for row in tables.with_ids(connection, attempt, attempt_ids).values()
+        if row.settle_at is not None or (row.cost_due_at is not None and row.cost is None)
     ]
 
 
@@ -91,25 +117,29 @@ def dials_since(
     return dials
 
 
-def refused_by(connection: Connection, their_calls: Iterable[AnyRow]) -> dict[str, set[str]]:
-    """The providers that have refused these calls, by call; found by the ids of all attempts that they have had."""
+def in_vain(connection: Connection, their_calls: Iterable[AnyRow]) -> Rows:
+    """The attempts of these calls that a provider has refused or that were not placed: `call_id`, `provider_id`,
+    `state`, `ended_at`; found by the ids of all attempts that the calls have had."""
     every = [ids.attempt_id(call.id, number) for call in their_calls for number in range(1, call.dials + 1)]
-    found = connection.execute(
-        sa.select(attempt.c.call_id, attempt.c.provider_id).where(
+    return connection.execute(
+        sa.select(attempt.c.call_id, attempt.c.provider_id, attempt.c.state, attempt.c.ended_at).where(
             in_many(connection.dialect.name, attempt.c.id, "ids"),
-            attempt.c.state == AttemptState.REFUSED.value,
+            in_states(attempt, {AttemptState.REFUSED, AttemptState.NOT_PLACED}),
         ),
         {"ids": many(connection, every)},
-    )
-    refused: dict[str, set[str]] = {}
-    for call_id, provider_id in found:
-        refused.setdefault(call_id, set()).add(provider_id)
-    return refused
+    ).all()
 
 
 def update(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Set columns of locked attempts that stay in their state; every row names the same columns and `_id`."""
     bulk.update(connection, attempt, rows)
+
+
+def get(connection: Connection, account_id: str, attempt_id: str) -> AnyRow | None:
+    """An attempt of this account."""
+    return connection.execute(
+        sa.select(attempt).where(attempt.c.id == attempt_id, attempt.c.account_id == account_id)
+    ).one_or_none()
 
 
 def of_call(connection: Connection, call_id: str) -> Rows:

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Select
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, FromClause, Select
 
-from dialer.lifecycle import CALL_TRANSITIONS, CallState
+from dialer import ids
+from dialer.lifecycle import CALL_TRANSITIONS, CallKind, CallState
 from dialer.models.call import OCCUPYING
-from dialer.store import bulk, tables
-from dialer.store.tables import AnyRow, Move, Rows, attempt, call, contact, in_many, in_states, many
+from dialer.store import bulk, tables, walk
+from dialer.store.tables import (
+    AnyRow,
+    Move,
+    Rows,
+    attempt,
+    call,
+    campaign,
+    contact,
+    in_many,
+    in_states,
+    many,
+    message,
+)
+from dialer.store.walk import Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +74,18 @@ _TO_DIAL = (
     call.c.expires_at,
     call.c.provider_id,
     call.c.dials,
+    call.c.repeats,
+    call.c.scheduled_at,
+    call.c.disposition,
+    call.c.metadata,
 )
 _OF_CONTACT = (
     contact.c.name.label("contact_name"),
     contact.c.fields.label("contact_fields"),
     contact.c.language.label("contact_language"),
 )
+
+_OF_WAITING = (call.c.id, call.c.due_at, call.c.time_zone, call.c.reason)
 
 
 def lock_released(connection: Connection, ids: Sequence[str]) -> Rows:
@@ -174,9 +194,9 @@ def has_released(connection: Connection, provider_id: str) -> bool:
 
 
 def untaken(connection: Connection, rung_before: datetime, limit: int) -> Rows:
-    """Released calls whose last doorbell nobody answered; (id, campaign_id), locked."""
+    """Released calls whose last doorbell nobody answered; (id, campaign_id, kind), locked."""
     return connection.execute(
-        sa.select(call.c.id, call.c.campaign_id)
+        sa.select(call.c.id, call.c.campaign_id, call.c.kind)
         .where(in_states(call, {CallState.RELEASED}), call.c.rung_at < rung_before)
         .order_by(call.c.rung_at)
         .limit(limit)
@@ -184,11 +204,150 @@ def untaken(connection: Connection, rung_before: datetime, limit: int) -> Rows:
     ).all()
 
 
+def lock_released_of(connection: Connection, campaign_id: str) -> Rows:
+    """The ids of a campaign's calls that were released and that no worker has taken yet, locked; those that one is
+    taking are skipped."""
+    return connection.execute(
+        sa.select(call.c.id)
+        .where(call.c.campaign_id == campaign_id, in_states(call, {CallState.RELEASED}))
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def zones_of_waiting(connection: Connection, campaign_id: str, limit: int) -> list[str]:
+    """The time zones of some of a campaign's calls that wait, one for each."""
+    waiting = sa.select(call.c.time_zone).where(
+        call.c.campaign_id == campaign_id, in_states(call, {CallState.WAITING})
+    )
+    return list(connection.execute(waiting.limit(limit)).scalars())
+
+
+def waiting_after(connection: Connection, campaign_id: str, after: tuple[datetime, str], limit: int) -> Rows:
+    """A campaign's waiting calls behind that (due_at, id), in this order, not locked: id, due_at, time_zone, reason."""
+    place = sa.tuple_(call.c.due_at, call.c.id)
+    behind = sa.tuple_(sa.literal(after[0], call.c.due_at.type), sa.literal(after[1], call.c.id.type))
+    return connection.execute(
+        sa.select(*_OF_WAITING)
+        .where(call.c.campaign_id == campaign_id, in_states(call, {CallState.WAITING}), place > behind)
+        .order_by(call.c.due_at, call.c.id)
+        .limit(limit)
+    ).all()
+
+
+def lock_waiting(connection: Connection, ids: Sequence[str]) -> Rows:
+    """Those of these calls that still wait, locked, as in `waiting_after`; those that another holds are skipped."""
+    rows = connection.execute(
+        sa.select(*_OF_WAITING, call.c.state)
+        .where(in_many(connection.dialect.name, call.c.id, "ids"))
+        .with_for_update(skip_locked=True),
+        {"ids": many(connection, ids)},
+    )
+    return [row for row in rows if row.state == CallState.WAITING]
+
+
 def mark_rung(connection: Connection, ids: Sequence[str], now: datetime) -> None:
     """Note that a doorbell is rung again."""
     connection.execute(
         call.update().where(in_many(connection.dialect.name, call.c.id, "ids")).values(rung_at=now),
         {"ids": many(connection, ids)},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which calls of an account are meant; None: all. `since` is included, `before` is not."""
+
+    e164: str | None = None
+    campaign_id: str | None = None
+    kind: str | None = None
+    states: Sequence[CallState] | None = None
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+def page(
+    connection: Connection, account_id: str, chosen: Filter, limit: int, after: str | None = None
+) -> Found:
+    """Calls of this account, the newest first, those before the call `after`: as `shown` has them."""
+    first, last = _between(connection, account_id, chosen)
+    whose = [*([] if first is None else [call.c.id >= first]), *([] if last is None else [call.c.id < last])]
+    if chosen.e164 is not None:  # they are few
+        whose += [call.c.id.in_(ids_to(account_id, chosen.e164)), *_sought(call, chosen)]
+        chosen = Filter()
+    else:
+        whose.append(call.c.account_id == account_id)
+    if chosen.kind not in (None, CallKind.CAMPAIGN):  # these have an index of their own
+        whose += [call.c.kind == chosen.kind, call.c.campaign_id.is_(None)]
+        chosen = replace(chosen, kind=None)
+    return walk.page(
+        connection,
+        [call.c.id],
+        whose,
+        limit,
+        after=None if after is None else (after,),
+        newest_first=True,
+        sought=lambda one: _sought(one, chosen),
+        shown=shown,
+    )
+
+
+def _sought(one: FromClause, chosen: Filter) -> list[ColumnElement[bool]]:
+    """What must hold of a row of calls, but for its time and number."""
+    conditions = (
+        None if chosen.campaign_id is None else one.c.campaign_id == chosen.campaign_id,
+        None if chosen.kind is None else one.c.kind == chosen.kind,
+        None if chosen.states is None else one.c.state.in_([state.value for state in chosen.states]),
+    )
+    return [condition for condition in conditions if condition is not None]
+
+
+def get(connection: Connection, account_id: str, call_id: str) -> AnyRow | None:
+    """A call of this account: as `shown` has it."""
+    return connection.execute(
+        shown().where(call.c.id == call_id, call.c.account_id == account_id)
+    ).one_or_none()
+
+
+def shown(one: FromClause = call) -> Select[Any]:
+    """Calls with `caller_id`, `connect_to` and `capability`, as message or campaign tells; never what they say. `one`:
+    the table, or what is walked of it."""
+    return sa.select(
+        *(column for column in one.c if column.name not in {"list_id", "position", "rung_at", "unsent"}),
+        sa.func.coalesce(message.c.caller_id, campaign.c.caller_id, "").label("caller_id"),
+        message.c.connect_to,
+        message.c.capability,
+    ).select_from(
+        one.outerjoin(message, message.c.call_id == one.c.id).outerjoin(
+            campaign, campaign.c.id == one.c.campaign_id
+        )
+    )
+
+
+def ids_to(account_id: str, e164: str) -> CompoundSelect[Any]:
+    """The ids of an account's calls to this number: of its single calls, and of its campaigns, looked up in each."""
+    single = sa.select(call.c.id).where(
+        call.c.account_id == account_id, call.c.e164 == e164, call.c.campaign_id.is_(None)
+    )
+    ours = sa.select(campaign.c.id).where(campaign.c.account_id == account_id)
+    of_campaigns = sa.select(call.c.id).where(call.c.campaign_id.in_(ours), call.c.e164 == e164)
+    return sa.union_all(single, of_campaigns)
+
+
+def _between(connection: Connection, account_id: str, chosen: Filter) -> tuple[str | None, str | None]:
+    """The ids between which calls of this time, or of this campaign's time, lie: ids begin with the time."""
+    since, before = chosen.since, chosen.before
+    if chosen.campaign_id is not None:
+        began = connection.execute(
+            sa.select(campaign.c.created_at).where(
+                campaign.c.id == chosen.campaign_id, campaign.c.account_id == account_id
+            )
+        ).scalar_one_or_none()
+        if began is None:
+            return "~", "~"  # no call has such an id
+        since = began if since is None else max(began, since)
+    return (
+        None if since is None else ids.first_call_id(since),
+        None if before is None else ids.first_call_id(before),
     )
 
 

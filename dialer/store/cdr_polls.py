@@ -13,14 +13,14 @@ from dialer.store import tables
 from dialer.store.tables import AnyRow, Rows, cdr_poll, provider
 
 
-def due(connection: Connection, kinds: Collection[str], now: datetime) -> Rows:
-    """Enabled providers of these kinds whose CDRs are to be read: their `id` and `kind`, and since when they are due,
-    None for the first time."""
+def due(connection: Connection, kinds: Collection[str], now: datetime, *, disabled_since: datetime) -> Rows:
+    """Providers of these kinds whose CDRs are to be read, enabled or disabled since then: their `id` and `kind`, and
+    since when they are due, None for the first time."""
     return connection.execute(
         sa.select(provider.c.id, provider.c.kind, cdr_poll.c.due_at)
         .outerjoin(cdr_poll, cdr_poll.c.provider_id == provider.c.id)
         .where(
-            provider.c.enabled,
+            sa.or_(provider.c.enabled, provider.c.disabled_at > disabled_since),
             provider.c.kind.in_(sorted(kinds)),
             sa.or_(cdr_poll.c.due_at.is_(None), cdr_poll.c.due_at <= now),
         )

@@ -12,8 +12,18 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Select
 
 from dialer import ids
-from dialer.store import bulk, tables
-from dialer.store.tables import AnyRow, dnd_list, dnd_number, in_many, many
+from dialer.lifecycle import CAMPAIGN_ENDED
+from dialer.store import bulk, lists, tables
+from dialer.store.tables import (
+    AnyRow,
+    Rows,
+    campaign,
+    campaign_dnd_list,
+    dnd_list,
+    dnd_number,
+    in_many,
+    many,
+)
 
 #: Name of the list that every campaign of an account honours.
 GLOBAL_NAME = "global"
@@ -46,12 +56,17 @@ def _listed(dialect: str) -> Select[Any]:
     return sa.select(found).select_from(lists.join(numbers, sa.true()).join(found, sa.true()))
 
 
+def present(connection: Connection, dnd_list_id: str, numbers: Sequence[str]) -> set[str]:
+    """Which of these numbers stand on a list."""
+    return bulk.matching(connection, dnd_number, "e164", numbers, dnd_list_id=dnd_list_id)
+
+
 def globally_listed(connection: Connection, account_id: str, numbers: Sequence[str]) -> set[str]:
     """Which of these numbers stand on the account's global list."""
     held = global_list(connection, account_id)
     if held is None:
         return set()
-    return bulk.matching(connection, dnd_number, "e164", numbers, dnd_list_id=held.id)
+    return present(connection, held.id, numbers)
 
 
 def is_listed_anywhere(connection: Connection, account_id: str | None, e164: str) -> bool:
@@ -59,7 +74,7 @@ def is_listed_anywhere(connection: Connection, account_id: str | None, e164: str
     found = sa.select(sa.literal(1)).select_from(
         dnd_number.join(dnd_list, dnd_list.c.id == dnd_number.c.dnd_list_id)
     )
-    found = found.where(dnd_number.c.e164 == e164)
+    found = found.where(dnd_number.c.e164 == e164, dnd_list.c.deleted_at.is_(None))
     if account_id is not None:
         found = found.where(dnd_list.c.account_id == account_id)
     return connection.execute(found.limit(1)).first() is not None
@@ -96,16 +111,62 @@ def add_list(
 
 def get_list(connection: Connection, account_id: str, dnd_list_id: str) -> AnyRow | None:
     """A DND list of this account."""
-    return connection.execute(
-        sa.select(dnd_list).where(dnd_list.c.id == dnd_list_id, dnd_list.c.account_id == account_id)
-    ).one_or_none()
+    return lists.get(connection, dnd_list, account_id, dnd_list_id)
 
 
 def list_named(connection: Connection, account_id: str, name: str) -> AnyRow | None:
     """The account's DND list of this name."""
+    return lists.named(connection, dnd_list, account_id, name)
+
+
+def numbers_of(connection: Connection, dnd_list_id: str, after: str, limit: int) -> Rows:
+    """The next numbers of a list, in order, after that one."""
     return connection.execute(
-        sa.select(dnd_list).where(dnd_list.c.account_id == account_id, dnd_list.c.name == name)
-    ).one_or_none()
+        sa.select(dnd_number)
+        .where(dnd_number.c.dnd_list_id == dnd_list_id, dnd_number.c.e164 > after)
+        .order_by(dnd_number.c.e164)
+        .limit(limit)
+    ).all()
+
+
+def needed_by(connection: Connection, account_id: str, dnd_list_id: str) -> str | None:
+    """The id of a campaign that is not over and honours a list; None when there is none."""
+    return connection.execute(
+        sa.select(campaign.c.id)
+        .join(campaign_dnd_list, campaign_dnd_list.c.campaign_id == campaign.c.id)
+        .where(
+            campaign_dnd_list.c.dnd_list_id == dnd_list_id,
+            campaign.c.account_id == account_id,
+            campaign.c.state.not_in([one.value for one in CAMPAIGN_ENDED]),
+        )
+        .order_by(campaign.c.created_at)
+        .limit(1)
+    ).scalar_one_or_none()
+
+
+def purge(connection: Connection, most: int) -> bool:
+    """Remove some numbers of a list that is deleted, at last the list itself; whether there was one."""
+    dnd_list_id = lists.deleted(connection, dnd_list)
+    if dnd_list_id is None:
+        return False
+    last: str | None = connection.execute(
+        sa.select(sa.func.max(sa.column("e164"))).select_from(
+            sa.select(dnd_number.c.e164)
+            .where(dnd_number.c.dnd_list_id == dnd_list_id)
+            .order_by(dnd_number.c.e164)
+            .limit(most)
+            .subquery()
+        )
+    ).scalar_one()
+    if last is not None:
+        connection.execute(
+            dnd_number.delete().where(dnd_number.c.dnd_list_id == dnd_list_id, dnd_number.c.e164 <= last)
+        )
+        return True
+    # Campaigns that are over ask nobody any more.
+    connection.execute(campaign_dnd_list.delete().where(campaign_dnd_list.c.dnd_list_id == dnd_list_id))
+    connection.execute(dnd_list.delete().where(dnd_list.c.id == dnd_list_id))
+    return True
 
 
 def global_list(connection: Connection, account_id: str) -> AnyRow | None:
@@ -115,13 +176,27 @@ def global_list(connection: Connection, account_id: str) -> AnyRow | None:
     ).one_or_none()
 
 
+def ids_of(connection: Connection, account_id: str, dnd_list_ids: Sequence[str]) -> tuple[str, ...]:
+    """These ids, each once, with the global list's own in place of `global`."""
+    if GLOBAL_NAME not in dnd_list_ids:
+        return tuple(dict.fromkeys(dnd_list_ids))
+    found = global_list(connection, account_id)
+    own = GLOBAL_NAME if found is None else found.id
+    return tuple(dict.fromkeys(own if one == GLOBAL_NAME else one for one in dnd_list_ids))
+
+
 def existing_lists(connection: Connection, account_id: str, dnd_list_ids: Sequence[str]) -> set[str]:
-    """Which of these ids are DND lists of the account."""
+    """Which of these ids are DND lists of the account, held: nobody deletes one before this transaction ends."""
     return set(
         connection.execute(
-            sa.select(dnd_list.c.id).where(
-                dnd_list.c.account_id == account_id, dnd_list.c.id.in_(dnd_list_ids)
+            sa.select(dnd_list.c.id)
+            .where(
+                dnd_list.c.account_id == account_id,
+                dnd_list.c.id.in_(dnd_list_ids),
+                dnd_list.c.deleted_at.is_(None),
             )
+            .order_by(dnd_list.c.id)
+            .with_for_update(read=True, key_share=True)
         ).scalars()
     )
 
@@ -133,8 +208,7 @@ def add_numbers(
     # Two who add at once go one after the other, so that each knows what is new.
     _change(connection, dnd_list_id, now)
     e164s, names = [one for one, _ in numbers], [name for _, name in numbers]
-    present = bulk.matching(connection, dnd_number, "e164", e164s, dnd_list_id=dnd_list_id)
-    new = bulk.are_new(e164s, present)
+    new = bulk.are_new(e164s, present(connection, dnd_list_id, e164s))
     added = {"e164": list(compress(e164s, new)), "name": list(compress(names, new))}
     bulk.copy(connection, dnd_number, {"dnd_list_id": dnd_list_id, **added, "created_at": now})
     return new

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from dialer.lifecycle import CallState
-from dialer.store.tables import call, campaign, in_states
+from dialer.store import singles
+from dialer.store.tables import call, campaign
 
 
 def is_anything_due(connection: Connection) -> bool:
@@ -30,8 +30,7 @@ def _look(is_sqlite: bool) -> sa.Select[Any]:
     return sa.select(
         sa.or_(
             sa.exists().where(campaign.c.wake_at.is_not(None), campaign.c.wake_at <= now),
-            sa.exists().where(
-                in_states(call, {CallState.WAITING}), call.c.campaign_id.is_(None), call.c.due_at <= now
-            ),
+            sa.exists().where(singles.waiting(urgent=True), call.c.due_at <= now),
+            sa.exists().where(singles.waiting(urgent=False), call.c.due_at <= now),
         )
     )

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from dialer.models.event import EventState
 from dialer.store import bulk
-from dialer.store.tables import AnyRow, Rows, attempt, event, in_states, provider
+from dialer.store.tables import AnyRow, Rows, attempt, event, in_many, in_states, many, provider
 
-_RAW = ("id", "provider_id", "method", "path", "query", "content_type", "body", "received_at")
+_RAW = ("id", "provider_id", "method", "path", "query", "content_type", "body", "given", "received_at")
 _TO_BE_CONSUMED = (
     sa.select(*(event.c[name] for name in _RAW), provider.c.kind)
     .outerjoin(provider, provider.c.id == event.c.provider_id)
@@ -29,7 +29,11 @@ def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     and never each for the other.
     """
     in_order = sorted(rows, key=lambda row: (row["provider_id"], row["dedupe_key"]))
-    bulk.insert(connection, event, in_order, unless=["provider_id", "dedupe_key"])
+    # Few are questions about calls that come in: the others' statement does not carry what was answered.
+    asked = [row for row in in_order if "given" in row]
+    plain = in_order if not asked else [row for row in in_order if "given" not in row]
+    for alike in (plain, asked):
+        bulk.insert(connection, event, alike, unless=["provider_id", "dedupe_key"])
 
 
 def claim(connection: Connection, limit: int) -> Rows:
@@ -49,6 +53,29 @@ def is_any_new(connection: Connection, received_before: datetime) -> bool:
         sa.select(event.c.received_at).where(in_states(event, {EventState.NEW})).order_by(event.c.id).limit(1)
     ).scalar_one_or_none()
     return oldest is not None and oldest < received_before
+
+
+def of_attempts(connection: Connection, attempt_ids: Sequence[str], limit: int) -> Rows:
+    """The first events that spoke of these attempts, as they came, in the order of arrival, with their provider's
+    `kind`, `base_url`, `credentials` and `webhook_token`."""
+    theirs = (
+        provider.c.kind,
+        provider.c.name,
+        provider.c.base_url,
+        provider.c.credentials,
+        provider.c.webhook_token,
+    )
+    return connection.execute(
+        sa.select(event, *(column.label(f"provider_{column.name}") for column in theirs))
+        .join(provider, provider.c.id == event.c.provider_id)
+        .where(
+            event.c.attempt_id.is_not(None),
+            in_many(connection.dialect.name, event.c.attempt_id, "ids"),
+        )
+        .order_by(event.c.id)
+        .limit(limit),
+        {"ids": many(connection, attempt_ids)},
+    ).all()
 
 
 def mark(connection: Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:

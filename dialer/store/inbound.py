@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection
 
 from dialer.store import bulk
-from dialer.store.tables import AnyRow, Rows, inbound_call, inbound_rule, provider
+from dialer.store.tables import AnyRow, Rows, in_many, inbound_call, inbound_rule, many, provider
 
 
 def rule_of(connection: Connection, provider_id: str, called: str) -> AnyRow | None:
@@ -32,15 +32,29 @@ def has_rule(connection: Connection, e164: str) -> bool:
     return found.first() is not None
 
 
-def rules(connection: Connection, account_id: str | None = None) -> Rows:
-    """The rules of an account, or (for the operator) of all, by number."""
+def rule(connection: Connection, e164: str, *, lock: bool = False) -> AnyRow | None:
+    """The rule of a number, whosever it is; held where it is about to be changed."""
+    statement = sa.select(inbound_rule).where(inbound_rule.c.e164 == e164)
+    return connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+
+
+def rules(
+    connection: Connection, account_id: str | None = None, *, after: str = "", limit: int | None = None
+) -> Rows:
+    """The rules of an account, or (for the operator) of all, by number: of those after `after`, so many."""
     chosen = sa.true() if account_id is None else inbound_rule.c.account_id == account_id
-    return connection.execute(sa.select(inbound_rule).where(chosen).order_by(inbound_rule.c.e164)).all()
+    statement = sa.select(inbound_rule).where(chosen, inbound_rule.c.e164 > after)
+    return connection.execute(statement.order_by(inbound_rule.c.e164).limit(limit)).all()
 
 
 def add_rule(connection: Connection, row: Mapping[str, Any]) -> None:
     """Insert a rule. IntegrityError when the number has one."""
     connection.execute(inbound_rule.insert(), dict(row))
+
+
+def change_rule(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Put this in place of the rule of its number."""
+    connection.execute(inbound_rule.update().where(inbound_rule.c.e164 == row["e164"]).values(**row))
 
 
 def remove_rule(connection: Connection, account_id: str, e164: str) -> bool:
@@ -59,6 +73,33 @@ def lock_call(connection: Connection, row: Mapping[str, Any]) -> AnyRow:
         .where(inbound_call.c.provider_id == row["provider_id"], inbound_call.c.session == row["session"])
         .with_for_update()
     ).one()
+
+
+def lock_known(connection: Connection, provider_id: str, sessions: Sequence[str]) -> Rows:
+    """The calls of a provider's sessions that are known, locked in the order of their sessions."""
+    return connection.execute(
+        sa.select(inbound_call)
+        .where(
+            inbound_call.c.provider_id == provider_id,
+            in_many(connection.dialect.name, inbound_call.c.session, "sessions"),
+        )
+        .order_by(inbound_call.c.session)
+        .with_for_update(),
+        {"sessions": many(connection, list(sessions))},
+    ).all()
+
+
+def is_any_since(connection: Connection, provider_id: str, first_id: str) -> bool:
+    """Whether this provider has told of a call that came in since then (`ids.first_call_id`)."""
+    found = sa.select(sa.literal(1)).where(
+        inbound_call.c.id >= first_id, inbound_call.c.provider_id == provider_id
+    )
+    return connection.execute(found.limit(1)).first() is not None
+
+
+def of_callback(connection: Connection, callback_id: str) -> Rows:
+    """The calls that came in for which this call is made."""
+    return connection.execute(sa.select(inbound_call).where(inbound_call.c.callback_id == callback_id)).all()
 
 
 def update_call(connection: Connection, call_id: str, **values: Any) -> None:

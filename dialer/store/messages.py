@@ -22,5 +22,7 @@ def wipe(connection: Connection, call_ids: Sequence[str]) -> None:
     """Forget what calls said that have ended: a one-time password is not kept."""
     if call_ids:
         connection.execute(
-            message.update().where(message.c.call_id.in_(call_ids)).values(text=None, code=None)
+            message.update()
+            .where(message.c.call_id.in_(call_ids))
+            .values(text=None, code=None, prompts=sa.null())
         )

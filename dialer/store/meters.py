@@ -5,6 +5,9 @@ What only grows is counted in the table of meters. Their names:
 - `submit`: what became of submits, by provider and outcome; dispatchers add to it every few seconds;
 - `cdr`: CDRs by provider, kind of call and how it ended (`OTP/ANSWERED`); `fold` adds those that were written since;
 - `disagreement`: attempts whose CDR at the provider says another end than their events, by provider;
+- `webhook`: messages to accounts' apps, by what became of each try;
+- `live`: answers that providers waited for, by how long, and their sum (`dialer/api/answer_times.py`);
+- `live_odd`: what was odd about those;
 - `folded`, `seen`: up to which CDR they are added, and up to which the next time.
 """
 
@@ -20,19 +23,22 @@ from sqlalchemy import ColumnElement, Connection
 from dialer.lifecycle import CALL_ENDS, CallState
 from dialer.models.call import OCCUPYING
 from dialer.models.event import EventState
-from dialer.store import tables
+from dialer.store import singles, tables
 from dialer.store.tables import AnyRow, call, campaign, campaign_count, cdr, event, in_states, meter
 
 #: Name, provider's id (empty: of none) and label of a meter.
 Key = tuple[str, str, str]
 
-SUBMIT, CDR, DISAGREEMENT = "submit", "cdr", "disagreement"
+SUBMIT, CDR, DISAGREEMENT, WEBHOOK = "submit", "cdr", "disagreement", "webhook"
+LIVE, LIVE_ODD = "live", "live_odd"
 _FOLDED: Key = ("folded", "", "")
 _SEEN: Key = ("seen", "", "")
 #: CDRs get their numbers before they are committed, and transactions last no longer than this.
 SETTLED = timedelta(seconds=60)
 #: CDRs added at once, and read for one look: a table that was large before it was ever metered is added bit by bit.
 MOST_FOLDED = 100_000
+#: … of which one statement reads so many.
+READ_AT_ONCE = 10_000
 #: Nothing is counted further.
 MOST_COUNTED = 100_000
 
@@ -87,9 +93,8 @@ def fold(connection: Connection, now: datetime) -> None:
         return
     known = _count(seen)
     add(connection, _cdrs(connection, _count(folded), known))
-    newest = connection.execute(sa.select(sa.func.max(cdr.c.id))).scalar() or 0
     _set(connection, _FOLDED, known, now)
-    _set(connection, _SEEN, min(newest, known + MOST_FOLDED), now)
+    _set(connection, _SEEN, min(_newest(connection), known + MOST_FOLDED), now)
 
 
 def open_calls(connection: Connection) -> dict[tuple[str, str], int]:
@@ -100,8 +105,9 @@ def open_calls(connection: Connection) -> dict[tuple[str, str], int]:
         (row[0], row[1]): int(row[2])
         for row in connection.execute(occupying.group_by(sa.literal_column("lane"), call.c.state))
     }
-    waiting = sa.and_(in_states(call, {CallState.WAITING}), call.c.campaign_id.is_(None))
-    found["single", CallState.WAITING.value] = _up_to(connection, call, waiting)
+    found["single", CallState.WAITING.value] = sum(
+        _up_to(connection, call, singles.waiting(urgent=urgent)) for urgent in (True, False)
+    )
     # Of campaigns, those that were taken, have not ended, and are not on their way.
     counts = campaign_counts(connection)
     ended = sum(counts.get(state.value, 0) for state in CALL_ENDS)
@@ -134,13 +140,22 @@ def odd_events(connection: Connection) -> dict[str, int]:
 
 
 def _cdrs(connection: Connection, after: int, up_to: int) -> dict[Key, int]:
+    last = min(up_to, _newest(connection))
     ending = sa.func.coalesce(cdr.c.disposition, cdr.c.dial_status).label("ending")
-    rows = connection.execute(
-        sa.select(cdr.c.provider_id, cdr.c.kind, ending, sa.func.count())
-        .where(cdr.c.id > after, cdr.c.id <= up_to)
-        .group_by(cdr.c.provider_id, cdr.c.kind, sa.literal_column("ending"))
-    )
-    return {(CDR, provider_id or "", f"{kind}/{how}"): int(count) for provider_id, kind, how, count in rows}
+    found: Counter[Key] = Counter()
+    for start in range(after, last, READ_AT_ONCE):
+        rows = connection.execute(
+            sa.select(cdr.c.provider_id, cdr.c.kind, ending, sa.func.count())
+            .where(cdr.c.id > start, cdr.c.id <= min(start + READ_AT_ONCE, last))
+            .group_by(cdr.c.provider_id, cdr.c.kind, sa.literal_column("ending"))
+        )
+        for provider_id, kind, how, count in rows:
+            found[CDR, provider_id or "", f"{kind}/{how}"] += int(count)
+    return found
+
+
+def _newest(connection: Connection) -> int:
+    return connection.execute(sa.select(sa.func.max(cdr.c.id))).scalar() or 0
 
 
 def _up_to(connection: Connection, table: sa.Table, condition: ColumnElement[bool]) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from dialer.store import tables
 from dialer.store.tables import AnyRow, Rows, provider
@@ -15,14 +15,12 @@ from dialer.store.tables import AnyRow, Rows, provider
 
 def enabled(connection: Connection, account_id: str) -> Rows:
     """The providers that may carry an account's calls, paused or not, in the order in which they are tried."""
-    return connection.execute(
-        sa.select(provider)
-        .where(
-            sa.or_(provider.c.account_id.is_(None), provider.c.account_id == account_id),
-            provider.c.enabled,
-        )
-        .order_by(provider.c.priority, provider.c.name)
-    ).all()
+    return connection.execute(_of_account(account_id).where(provider.c.enabled)).all()
+
+
+def of_account(connection: Connection, account_id: str) -> Rows:
+    """The providers that an account may use, disabled ones too, in the order in which they are tried."""
+    return connection.execute(_of_account(account_id)).all()
 
 
 def usable(connection: Connection, account_id: str) -> Rows:
@@ -115,3 +113,11 @@ def has_history(connection: Connection, provider_id: str) -> bool:
 def remove(connection: Connection, provider_id: str) -> None:
     """Delete a provider that nothing tells of."""
     connection.execute(provider.delete().where(provider.c.id == provider_id))
+
+
+def _of_account(account_id: str) -> Select[Any]:
+    return (
+        sa.select(provider)
+        .where(sa.or_(provider.c.account_id.is_(None), provider.c.account_id == account_id))
+        .order_by(provider.c.priority, provider.c.name)
+    )

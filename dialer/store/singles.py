@@ -13,8 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Connection, Select, Table
 
-from dialer.lifecycle import CallState
-from dialer.models.call import OPEN_CALLBACK
+from dialer.lifecycle import NOT_URGENT, CallState
+from dialer.models.announce_template import TemplateState
+from dialer.models.call import IS_NOT_URGENT, IS_URGENT, OPEN_CALLBACK
 from dialer.store import bulk, direct
 from dialer.store.tables import (
     AnyRow,
@@ -40,14 +41,22 @@ class Asked:
     now: datetime
     #: None: there is no such account.
     account: Any
-    #: The text of the template that it named; None: it has no such template.
+    #: The text of the template that it named; None: it has no such template, or none that is approved.
     template: str | None
     #: Those that may carry its calls, paused or not, in the order in which they are tried.
     providers: Sequence[Any]
 
 
 #: What of an account and a provider decides whether and when they can take a call …
-_OF_ACCOUNT = ("id", "auth_hash", "enabled", "default_region", "time_zone", "max_concurrent")
+_OF_ACCOUNT = (
+    "id",
+    "auth_hash",
+    "enabled",
+    "default_region",
+    "time_zone",
+    "max_concurrent",
+    "calling_window",
+)
 _OF_PROVIDER = (
     "id",
     "name",
@@ -62,17 +71,19 @@ _OF_PROVIDER = (
 _TO_DIAL = {
     call: (
         "id", "account_id", "kind", "campaign_id", "list_id", "e164", "time_zone", "state", "expires_at",
-        "provider_id", "dials", "created_at",
+        "provider_id", "dials", "disposition", "created_at", "scheduled_at", "metadata",
     ),
-    account: ("id", "enabled", "frequency_cap", "calls_per_minute"),
+    account: ("id", "enabled", "frequency_cap", "calls_per_minute", "calling_window"),
     provider: (
         "id", "name", "kind", "base_url", "credentials", "enabled", "paused_reason", "held_until",
         "breaker_trips", "breaker_until",
         "calls_per_minute", "webhook_token",
     ),
     message: (
-        "call_id", "capability", "caller_id", "text", "code", "connect_to", "record", "repeat_count",
-        "language_code", "voice", "volume", "rate", "pitch", "tts_engine_type",
+        "call_id", "capability", "caller_id", "text", "media", "flow", "code", "connect_to", "record", "record_side",
+        "transcript", "prompts",
+        "max_seconds", "ring", "repeat_count", "language_code", "voice", "volume", "rate", "pitch",
+        "tts_engine_type", "provider_id", "time_zone",
     ),
 }  # fmt: skip
 _NAMES = tuple(_TO_DIAL.values())
@@ -104,6 +115,17 @@ def add(connection: Connection, row: Mapping[str, Any], said: Mapping[str, Any])
         connection.exec_driver_sql(_add_sql(tuple(row), tuple(said)), tuple(map(_as_sent, values)))
 
 
+def add_all(
+    connection: Connection, rows: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert single calls and the message of each, however many, in as few statements as can be."""
+    if len(rows) == 1:
+        add(connection, rows[0], said[0])
+        return
+    bulk.insert(connection, call, rows)
+    bulk.insert(connection, message, said)
+
+
 def add_callback(connection: Connection, row: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
     """Insert a callback and its message, unless one of its account to this number is still open; whether it was."""
     added = bulk.insert(
@@ -119,6 +141,26 @@ def add_callback(connection: Connection, row: Mapping[str, Any], said: Mapping[s
     return bool(added)
 
 
+def open_callback(connection: Connection, account_id: str, e164: str) -> str | None:
+    """The callback of an account to this number that is open."""
+    return connection.execute(
+        sa.select(call.c.id).where(
+            call.c.account_id == account_id,
+            call.c.e164 == e164,
+            sa.literal_column(f"({OPEN_CALLBACK})", sa.Boolean()),
+        )
+    ).scalar_one_or_none()
+
+
+def lock_undialled(connection: Connection, call_id: str) -> AnyRow | None:
+    """A single call, locked; None when it was dialled or released, or is over."""
+    return connection.execute(
+        sa.select(call)
+        .where(call.c.id == call_id, in_states(call, {CallState.WAITING}), call.c.dials == 0)
+        .with_for_update()
+    ).one_or_none()
+
+
 def get(connection: Connection, account_id: str, call_id: str) -> AnyRow | None:
     """A call of this account, single or of a campaign."""
     return connection.execute(
@@ -126,30 +168,59 @@ def get(connection: Connection, account_id: str, call_id: str) -> AnyRow | None:
     ).one_or_none()
 
 
-def is_any_due(connection: Connection, now: datetime) -> bool:
-    """Whether a single call that waits is due: a look without a lock."""
-    found = connection.execute(sa.select(sa.literal(1)).where(_waiting(), call.c.due_at <= now).limit(1))
-    return found.first() is not None
+def is_any_due(connection: Connection, now: datetime, *, urgent: bool) -> bool:
+    """Whether a single call that waits is due: a look without a lock. Urgent, or one of the others."""
+    due = sa.select(sa.literal(1)).where(waiting(urgent=urgent), call.c.due_at <= now)
+    return connection.execute(due.limit(1)).first() is not None
 
 
-def lock_due(connection: Connection, now: datetime, limit: int) -> Rows:
-    """Single calls that wait and are due, oldest first; those that another holds are skipped."""
+def lock_due(connection: Connection, now: datetime, limit: int, *, urgent: bool) -> Rows:
+    """Single calls that wait and are due, oldest first; those that another holds are skipped. Urgent ones, or the
+    others."""
     return connection.execute(
         sa.select(call)
-        .where(_waiting(), call.c.due_at <= now)
+        .where(waiting(urgent=urgent), call.c.due_at <= now)
         .order_by(call.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()
 
 
+def count_released(connection: Connection, most: int) -> int:
+    """Single calls that are not urgent, were released and that no worker has taken yet; counted up to `most`."""
+    few = (
+        sa.select(sa.literal(1))
+        .select_from(call)
+        .where(
+            call.c.campaign_id.is_(None),
+            in_states(call, {CallState.RELEASED}),
+            call.c.kind.in_(sorted(NOT_URGENT)),
+        )
+        .limit(most)
+        .subquery()
+    )
+    return connection.execute(sa.select(sa.func.count()).select_from(few)).scalar_one()
+
+
+def count_due(connection: Connection, until: datetime, most: int) -> int:
+    """Single calls that are not urgent, wait and are due by then; counted up to `most`."""
+    few = (
+        sa.select(sa.literal(1))
+        .select_from(call)
+        .where(waiting(urgent=False), call.c.due_at <= until)
+        .limit(most)
+        .subquery()
+    )
+    return connection.execute(sa.select(sa.func.count()).select_from(few)).scalar_one()
+
+
 def count_waiting(connection: Connection, column: str, value: str, until: datetime) -> int:
-    """Single calls that are due by then, where `column` (`account_id`, `provider_id`) is `value`: they go before any
-    campaign's."""
+    """Urgent single calls that are due by then, where `column` (`account_id`, `provider_id`) is `value`: they go before
+    any campaign's."""
     return connection.execute(
         sa.select(sa.func.count())
         .select_from(call)
-        .where(_waiting(), call.c.due_at <= until, call.c[column] == value)
+        .where(waiting(urgent=True), call.c.due_at <= until, call.c[column] == value)
     ).scalar_one()
 
 
@@ -157,6 +228,8 @@ def count_waiting(connection: Connection, column: str, value: str, until: dateti
 class Facts:
     """What must be known of single calls before they are dialled; accounts and providers by id, messages by call."""
 
+    #: The database's clock as they were read.
+    now: datetime
     accounts: dict[str, Any]
     providers: dict[str, Any]
     messages: dict[str, Any]
@@ -169,8 +242,8 @@ def lock_released(connection: Connection, call_ids: Sequence[str]) -> tuple[Sequ
     of them, in one statement: each round trip is time that somebody waits."""
     found = direct.rows(connection, _released(connection.dialect.name), {"ids": many(connection, call_ids)})
     calls: list[Any] = []
-    facts = Facts({}, {}, {}, set())
-    for is_on_dnd, *row in found:
+    facts = Facts((found[0][0] if found else None) or datetime.now(UTC), {}, {}, {}, set())
+    for _, is_on_dnd, *row in found:
         values = iter(row)
         their_call, their_account, their_provider, their_message = (_named(names, values) for names in _NAMES)
         calls.append(their_call)
@@ -186,15 +259,15 @@ def lock_released(connection: Connection, call_ids: Sequence[str]) -> tuple[Sequ
 
 @cache
 def _asked(dialect: str) -> Select[Any]:
-    now = sa.null() if dialect == "sqlite" else sa.func.clock_timestamp()
     theirs = sa.or_(provider.c.account_id.is_(None), provider.c.account_id == account.c.id)
     named = sa.and_(
         announce_template.c.account_id == account.c.id,
         announce_template.c.id == sa.bindparam("template_id"),
+        announce_template.c.state == sa.literal_column(f"'{TemplateState.APPROVED}'"),
     )
     return (
         sa.select(
-            now,
+            _now(dialect),
             announce_template.c.text,
             *_labelled(account, _OF_ACCOUNT),
             *_labelled(provider, _OF_PROVIDER),
@@ -217,7 +290,7 @@ def _released(dialect: str) -> Select[Any]:
     )
     columns = [column for table, names in _TO_DIAL.items() for column in _labelled(table, names)]
     return (
-        sa.select(is_on_dnd, *columns)
+        sa.select(_now(dialect), is_on_dnd, *columns)
         .select_from(
             call.join(account, account.c.id == call.c.account_id)
             .outerjoin(provider, provider.c.id == call.c.provider_id)
@@ -231,6 +304,11 @@ def _released(dialect: str) -> Select[Any]:
         .order_by(call.c.id)
         .with_for_update(skip_locked=True, of=call)
     )
+
+
+def _now(dialect: str) -> ColumnElement[Any]:
+    """The database's clock; nothing on SQLite, whose clock is this host's."""
+    return sa.null() if dialect == "sqlite" else sa.func.clock_timestamp()
 
 
 def _is_listed(e164: ColumnElement[str]) -> ColumnElement[bool]:
@@ -269,5 +347,7 @@ def _named(names: Sequence[str], values: Iterator[Any]) -> Any:
     return SimpleNamespace(**{name: next(values) for name in names})
 
 
-def _waiting() -> ColumnElement[bool]:
-    return sa.and_(in_states(call, {CallState.WAITING}), call.c.campaign_id.is_(None))
+def waiting(*, urgent: bool) -> ColumnElement[bool]:
+    """Single calls that wait, urgent or not, in the words of the index that holds them."""
+    kinds = sa.literal_column(IS_URGENT if urgent else IS_NOT_URGENT, sa.Boolean())
+    return sa.and_(in_states(call, {CallState.WAITING}), call.c.campaign_id.is_(None), kinds)

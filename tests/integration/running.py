@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from world import World
 
+from dialer.api.live import Live
 from dialer.api.webhooks import Webhooks
 from dialer.pace.limiter import Limiter
 from dialer.sandbox import make_app as make_sandbox
@@ -67,11 +68,20 @@ class Bell:
     def place_singles(self, ids: Sequence[str]) -> None:
         self.place_calls(ids)
 
+    def place_others(self, ids: Sequence[str]) -> None:
+        self.place_calls(ids)
+
     def consume_events(self) -> None:
         self.events.set()
 
+    def tidy_uploads(self) -> None:
+        """There are none."""
+
     def run_import(self, import_id: str) -> None:
         raise AssertionError(import_id)
+
+    def deliver_webhooks(self) -> None:
+        raise AssertionError
 
     def look_up(self, attempt_ids: Sequence[str]) -> None:
         raise AssertionError(attempt_ids)
@@ -107,6 +117,7 @@ class Running:
         self._servers: list[tuple[uvicorn.Server, threading.Thread]] = []
         self._threads: list[threading.Thread] = []
         webhooks = Webhooks(FastAPI(), world.engine, self.bell.consume_events)
+        webhooks.live = Live(world.engine, deadline=WITHIN)  # a slow machine answers late, and not wrongly
         webhook = self._serve(lambda: uvicorn.Server(uvicorn.Config(webhooks, log_config=None)))
         self.heard_at = f"{webhook}/webhooks/{world.provider_id.lower()}/token"
         self._log = folder / "sandbox.jsonl"

@@ -92,12 +92,76 @@ def test_who_was_not_reached_or_refuses_for_its_own_reasons_leaves_the_call_to_t
     call_id = world.otp() if single else one_call(world)
     world.answer(attempts_of(world, [call_id]), outcome, **values)
     assert world.call(call_id).state == CallState.WAITING
-    # Still left alone when the call is due again.
-    world.set_provider(**Breaker(1, world.clock.now + timedelta(seconds=60)).columns())
-    world.clock.forward(A_WHILE)
+    world.clock.forward(A_WHILE)  # the first might be tried again by now
     assert released(world, single=single) == [call_id]
     assert world.call(call_id).provider_id == second
     assert world.call(call_id).repeats == {}
+    world.check()
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_who_was_well_a_moment_ago_and_is_not_reached_is_left_alone_and_the_next_one_asked_at_once(
+    world: World, single: bool
+) -> None:
+    second = world.provider(priority=200)
+    if single:
+        well, call_id = world.otp(number(60)), world.otp(number(61))
+    else:
+        world.campaign(world.contact_list(people(2)))
+        well, call_id = world.release()
+    world.answer(attempts_of(world, [well]), Outcome.PLACED)
+    world.answer(attempts_of(world, [call_id]), Outcome.NOT_SENT)
+    assert phase(world) is Phase.OPEN
+    assert world.call(call_id).due_at == world.clock.now
+    if not single:
+        world.clock.forward(0.5)  # the campaign's next visit
+    assert released(world, single=single) == [call_id]
+    assert world.call(call_id).provider_id == second
+    world.check()
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_whom_a_call_did_not_reach_comes_last_for_it_and_carries_the_others(
+    world: World, single: bool
+) -> None:
+    second = world.provider(priority=200)
+    if single:
+        lost, *others = (world.otp(number(60 + place)) for place in range(3))
+    else:
+        world.campaign(world.contact_list(people(3)), max_concurrent=3)
+        lost, *others = world.release()
+    (attempt,), answered = attempts_of(world, [lost]), attempts_of(world, others)
+    with writing(world.engine) as connection:  # together: the first is there, and not for every call
+        well = [SubmitResult(one, Outcome.PLACED) for one in answered]
+        write(connection, [SubmitResult(attempt, Outcome.NOT_SENT), *well], world.clock.now)
+    assert phase(world) is Phase.CLOSED
+    world.clock.forward(0.5)
+    assert released(world, single=single) == [lost]
+    assert world.call(lost).provider_id == second
+    # None of them is there: what nobody carries waits longer each time.
+    world.answer(attempts_of(world, [lost]), Outcome.NOT_SENT)
+    assert world.call(lost).due_at > world.clock.now
+    world.clock.now = max(world.call(lost).due_at, provider(world, second).breaker_until)
+    world.clock.forward(1)
+    assert released(world, single=single) == [lost]
+    assert world.call(lost).provider_id == world.provider_id
+    if single:
+        assert world.call(world.otp(number(65))).provider_id == world.provider_id
+    world.check()
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_whom_it_did_not_reach_is_tried_again_while_nobody_else_may_be_called(
+    world: World, single: bool
+) -> None:
+    second = world.provider(priority=200, held_until=world.clock.now + timedelta(hours=1))
+    call_id = world.otp() if single else one_call(world)
+    world.answer(attempts_of(world, [call_id]), Outcome.NOT_SENT)
+    assert world.call(call_id).due_at > world.clock.now, "it waits"
+    world.clock.now = max(world.call(call_id).due_at, provider(world).breaker_until)
+    world.clock.forward(1)
+    assert released(world, single=single) == [call_id]
+    assert world.call(call_id).provider_id == world.provider_id != second
     world.check()
 
 
@@ -129,6 +193,35 @@ def test_who_asks_for_peace_is_not_called_and_another_one_carries_what_comes(wor
     world.answer(attempts_of(world, [call_id]), Outcome.NOT_PROCESSED, retry_after=30.0)
     assert phase(world) is Phase.CLOSED, "whoever answers 429 is well"
     assert world.call(world.otp(number(51))).provider_id == second
+    assert world.release_singles() == [call_id], "not after half a minute: it may be worth nothing by then"
+    assert world.call(call_id).provider_id == second
+
+
+def test_what_was_on_its_way_to_who_asks_for_peace_goes_to_the_next_one_at_once(world: World) -> None:
+    second = world.provider(priority=200)
+    world.campaign(world.contact_list(people(5)))
+    asked, *rest = world.release()
+    (attempt,), (given_back,) = attempts_of(world, [asked]), attempts_of(world, rest[:1])
+    world.answer([attempt], Outcome.NOT_PROCESSED, retry_after=3600.0)
+    world.answer([given_back], Outcome.NOT_SENT, retry_after=0.0, detail="given back: provider held")
+    assert world.claim(rest[1:]).placements == ()
+    world.clock.forward(0.5)
+    released = world.release()
+    assert sorted(released) == sorted([asked, *rest])
+    assert carried(world, released) == {second: 5}
+    assert {world.call(one).unsent for one in released} == {0}
+    world.check()
+
+
+def test_what_nobody_else_may_carry_waits_for_who_asks_for_peace(world: World) -> None:
+    call_id, asked = one_call(world), world.otp()
+    world.answer(attempts_of(world, [call_id, asked]), Outcome.NOT_PROCESSED, retry_after=30.0)
+    for _ in range(10):
+        assert (world.release(), world.release_singles()) == ([], [])
+        world.clock.forward(2.9)
+    world.clock.forward(1.1)
+    assert (world.release(), world.release_singles()) == ([call_id], [asked])
+    world.check()
 
 
 def one_call(world: World) -> str:
@@ -294,11 +387,12 @@ def test_one_batch_holds_one_probe(world: World) -> None:
 
 
 def test_while_one_is_on_trial_others_carry_the_calls(world: World) -> None:
-    calls = opened(world, calls=5)
+    (lost,) = opened(world, calls=1)
     second = world.provider(priority=200)
+    world.campaign(world.contact_list(people(4, start=100)))
     by = carried(world, world.release())
     assert by == {world.provider_id: 1, second: 4}
-    assert sum(by.values()) == len(calls)
+    assert world.call(lost).provider_id == second, "it has missed the first; another one is the probe"
     first_otp, second_otp = world.otp(number(60)), world.otp(number(61))
     placed = world.claim([first_otp, second_otp]).placements
     assert len(placed) == 1

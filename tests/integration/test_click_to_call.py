@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from connecting import KIND, connecting
 from running import Running, until
 from sqlalchemy import Engine
+from test_single_purposes import ask
 from world import World, in_threads, number
 
 from dialer.calls.click_to_call import CLICK_LIFE
+from dialer.calls.flow import Prompt
 from dialer.db import writing
 from dialer.errors import Conflict, FieldError
 from dialer.lifecycle import CallState
@@ -30,6 +33,26 @@ def world(database: Engine, redis_server: str) -> Iterator[World]:
     made.set_provider(kind=KIND)
     yield made
     made.close()
+
+
+def ringing(world: World, *also: str, to: str = AGENT, of: str = "to", **more: Any) -> str:
+    """A click-to-call for which these are rung, too, besides one of the two."""
+    (call_id,) = ask(
+        world,
+        to,
+        purpose="click_to_call",
+        message=None,
+        variables=None,
+        connect_to=CUSTOMER,
+        ring={
+            "of": of,
+            "also": [{"number": one, "seconds": 25} for one in also],
+            "at_once": True,
+            "seconds": 25,
+        },
+        **more,
+    )
+    return call_id
 
 
 def test_the_agent_is_rung_and_connected_and_the_cdr_names_both(world: World) -> None:
@@ -62,6 +85,35 @@ def test_neither_end_is_dialled_that_stands_on_the_dnd_list(world: World, listed
     (cdr,) = world.rows(t.cdr, call_id=call_id)
     assert (cdr.dial_status, cdr.connect_to, cdr.attempt_id) == ("DND", CUSTOMER, None)
     world.check()
+
+
+@pytest.mark.parametrize("of", ["to", "connect_to"])
+@pytest.mark.parametrize("single", [True, False])
+def test_nobody_is_rung_when_one_of_the_numbers_rung_besides_stands_on_the_dnd_list(
+    world: World, single: bool, of: str
+) -> None:
+    also = number(52), number(53)
+    ours, others = ringing(world, *also, of=of), ringing(world, number(54), to=number(60))
+    world.forbid(also[1])
+    with writing(world.engine) as connection:
+        now = world.clock.now
+        claimed = claim(connection, world.limiter, world.adapters, [ours, others], now, single=single)
+    assert [placement.call_id for placement in claimed.placements] == [others]
+    assert [one.number for one in claimed.placements[0].submission.talk.also] == [number(54)]
+    assert world.call(ours).state == CallState.SUPPRESSED
+    (cdr,) = world.rows(t.cdr, call_id=ours)
+    assert (cdr.dial_status, cdr.attempt_id) == ("DND", None)
+    world.check()
+
+
+def test_what_they_hear_is_forgotten_when_the_call_has_ended(world: World) -> None:
+    call_id = ringing(world, number(52), prompts={"to": {"say": "For Anna Smith."}})
+    (placement,) = world.claim([call_id]).placements
+    assert placement.submission.talk.callee_hears == Prompt("For Anna Smith.")
+    world.answer([placement.submission.attempt_id], Outcome.PLACED)
+    world.end([placement.submission.attempt_id])
+    (message,) = world.rows(t.message, call_id=call_id)
+    assert (message.prompts, message.ring["also"][0]["number"]) == (None, number(52))
 
 
 def test_what_another_account_listed_holds_for_that_account_alone(world: World) -> None:
@@ -142,13 +194,19 @@ def test_two_people_talk_through_a_company_that_connects_them(world: World, tmp_
     credentials = world.box.seal(settings)
     with Running(world, tmp_path, kind="mtt-callback", credentials=credentials) as running:
         asked = [world.click(number(1050 + place), number(1070 + place)) for place in range(5)]
+        asked.append(
+            ringing(world, number(1060), to=number(1001), max_seconds=10)
+        )  # who is busy, then another
         running.bell.place_singles(asked)
         until(lambda: all(world.call(one).state == CallState.COMPLETED for one in asked), "their calls")
         running.no_attempt_came_twice()
         rung = {f"+{line['to']}" for line in running.accepted()}
-        assert rung == {number(1050 + place) for place in range(5)}
-    told = {(row.e164, row.connect_to, row.dial_status) for row in world.rows(t.cdr)}
-    assert told == {(number(1050 + place), number(1070 + place), "ANSWER") for place in range(5)}
+        assert rung == {*(number(1050 + place) for place in range(5)), number(1001)}
+    told = {(row.e164, row.connect_to, row.dial_status, row.answered_by) for row in world.rows(t.cdr)}
+    assert told == {
+        *((number(1050 + place), number(1070 + place), "ANSWER", number(1050 + place)) for place in range(5)),
+        (number(1001), CUSTOMER, "ANSWER", number(1060)),
+    }
     world.check()
 
 

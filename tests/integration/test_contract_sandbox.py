@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,7 +60,10 @@ def test_every_fate_is_read_as_its_document_says(case: Case) -> None:
     outcomes = {end: result.outcome for end, result in zip(ENDS, results, strict=True)}
     assert outcomes == {end: OUTCOMES.get(end, Outcome.PLACED) for end in ENDS} | case.outcomes
     for result in results:
-        assert not [private for private in case.secrets() if private in repr(result)]
+        shown = repr(
+            replace(result, provider_reference=None)
+        )  # which is random, and may hold the digits of a code
+        assert not [private for private in case.secrets() if private in shown]
     assert {line["to"][-2:] for line in log if line["accepted"]} == set(ENDS) - NOT_TAKEN
     assert len(log) == len(ENDS)
     if case.stories:

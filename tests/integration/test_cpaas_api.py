@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
+from upstream import Rings, application
 
 from dialer import accounts, ids, schema
 from dialer.api.app import make_app
@@ -26,10 +27,12 @@ from dialer.lifecycle import CallState, CampaignState
 from dialer.secrets import SecretBox
 from dialer.settings import Settings
 from dialer.store import accounts as accounts_store
-from dialer.store import campaigns, cdrs, contacts, dnd, imports, providers
+from dialer.store import audit, campaigns, cdrs, contacts, dnd, imports, providers
+from dialer.store.cdrs import Filter
 from dialer.store.tables import call as call_table
 from dialer.store.tables import contact as contact_table
 from dialer.store.tables import history, inbound_call
+from dialer.store.tables import provider as provider_table
 
 NOW = datetime(2023, 9, 25, 6, 0, tzinfo=UTC)
 ANKIT, ABC = "919979271234", "918000681234"
@@ -46,7 +49,7 @@ class World:
     auth: str
     other_id: str
     other_auth: str
-    rung: list[str] = field(default_factory=list)
+    doorbell: Rings = field(default_factory=Rings)
 
     def post(self, path: str, body: Any, *, other: bool = False) -> httpx.Response:
         who = (self.other_id, self.other_auth) if other else (self.account_id, self.auth)
@@ -156,10 +159,12 @@ def serving(database: Engine, tmp_path: Path, serve: Callable[[Any], str]) -> It
         account_id, auth = accounts.create(connection, "first", NOW)
         other_id, other_auth = accounts.create(connection, "second", NOW)
     add_provider(database, settings)
-    rung: list[str] = []
-    app = make_app(database, settings, ring_import=rung.append, clock=lambda: NOW)
-    with httpx.Client(base_url=serve(app), timeout=20) as client:
-        yield World(database, settings, client, account_id, auth, other_id, other_auth, rung)
+    doorbell = Rings()
+    with (
+        application(database, settings, doorbell=doorbell, clock=lambda: NOW) as app,
+        httpx.Client(base_url=serve(app), timeout=20) as client,
+    ):
+        yield World(database, settings, client, account_id, auth, other_id, other_auth, doorbell)
 
 
 @pytest.fixture
@@ -316,7 +321,7 @@ def test_a_long_csv_file_goes_on_in_the_background(world: World) -> None:
     filler = "x" * world.settings.import_inline_bytes
     world.upload("long.csv", f"phone,name\n{ANKIT},ankit\n# {filler[:60_000]}\n" + f"{filler}\n")
     answer = world.ask("/api/import_broadcast_contacts_csv", {"list_id": list_id, "csv_name": "long.csv"})
-    assert world.rung == [answer["import_id"]]
+    assert world.doorbell.imports == [answer["import_id"]]
     assert answer["import_id"] in answer["message"]
     with reading(world.engine) as connection:
         row = imports.get(connection, world.account_id, answer["import_id"])
@@ -411,7 +416,7 @@ def test_a_campaign_takes_numbers_where_the_reference_has_texts_and_fills_in_its
         "campaign_type": 0,
         "campaign_caller_id": 15168148111,
         "dynamic_announcement": 0,
-        "recorded_filename": "quality_training-8khz.wav",
+        "recorded_filename": "provider/1042",
         "announcement_text": "",
         "campaign_start_date": "2023-09-25 14:05:00",
         "campaign_end_date": "2023-09-26 20:00:00",
@@ -423,7 +428,7 @@ def test_a_campaign_takes_numbers_where_the_reference_has_texts_and_fills_in_its
         "volume": "x- soft",
     }
     row = world.row_of(world.ask("/api/create_campaign", body)["campaign_id"])
-    assert (row.recorded_filename, row.announcement_text) == ("quality_training-8khz.wav", None)
+    assert (row.recorded_filename, row.announcement_text) == ("provider/1042", None)
     assert (row.repeat_count, row.max_retries, row.retry_time) == (3, 2, 30)
     assert (row.calls_per_minute, row.max_concurrent, row.volume) == (None, None, "x-soft")
     assert (row.voice, row.rate, row.pitch, row.language_code) == ("Joanna", "medium", "medium", "en-US")
@@ -467,6 +472,52 @@ def test_repeats_may_be_given_as_a_policy_or_in_mittos_words(world: World) -> No
     assert mitto.repeat_policy["rules"]["BUSY"] == {"times": 2, "delays": [90]}
 
 
+IN_MITTOS_WORDS = {
+    "isRepeat": 1,
+    "repeatBusy": 1,
+    "repeatBusyCount": 2,
+    "repeatBusyInt": 90,
+    "max_retries": "",
+}
+
+
+def test_the_provider_makes_the_repeats_where_that_is_asked_for(world: World) -> None:
+    ours = world.row_of(world.campaign(**IN_MITTOS_WORDS))
+    assert not ours.provider_repeats
+    body = {**CAMPAIGN, **IN_MITTOS_WORDS, "list_id": ours.list_id, "campaign_name": "by itself"}
+    made = world.ask("/api/create_campaign", body | {"provider_repeats": "1"})
+    assert world.row_of(made["campaign_id"]).provider_repeats
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"max_retries": ""}, "there are none: give isRepeat"),
+        ({"max_retries": "2"}, "leave most out"),
+        ({**IN_MITTOS_WORDS, "repeatBusyCount": 100, "repeatBusyInt": 86400}, "may take 2408 h 25 min"),
+        ({**IN_MITTOS_WORDS, "provider_repeats": "2"}, "provider_repeats"),
+    ],
+)
+def test_repeats_that_no_provider_can_make_are_refused(
+    world: World, changes: dict[str, Any], said: str
+) -> None:
+    body = {**CAMPAIGN, "list_id": world.filled_list(), "provider_repeats": "1", **changes}
+    status, response = world.refused("/api/create_campaign", body)
+    assert status == 400
+    assert said in response["message"]
+    assert "provider_repeats" in response["message"]
+
+
+def test_a_kind_that_cannot_repeat_is_refused_with_those_that_can(world: World) -> None:
+    with writing(world.engine) as connection:
+        connection.execute(provider_table.update().values(kind="mtt-voice"))
+    body = {**CAMPAIGN, **IN_MITTOS_WORDS, "list_id": world.filled_list(), "language_code": "ru-RU"}
+    status, response = world.refused("/api/create_campaign", body | {"provider_repeats": "1"})
+    assert status == 400
+    assert "kinds that can: mitto" in response["message"]
+    assert "mtt-voice cannot repeat calls by itself" in response["message"]
+
+
 def test_several_dnd_lists_may_be_honoured(world: World) -> None:
     first, second = world.dnd_list("one"), world.dnd_list("two")
     campaign_id = world.campaign(dnd_list_id=f"{first}, {second}")
@@ -491,7 +542,7 @@ BAD_CAMPAIGNS: list[tuple[dict[str, Any], int, str]] = [
     ({"campaign_name": "a\0b"}, 400, "campaign_name"),
     ({"campaign_name": "\ud800"}, 400, "campaign_name"),
     ({"campaign_name": {"a": 1}}, 400, "campaign_name"),
-    ({"campaign_type": "1"}, 400, "flow"),
+    ({"campaign_type": "1"}, 400, "ask for keys"),
     ({"campaign_type": "2"}, 400, "campaign_type"),
     ({"campaign_type": "announce"}, 400, "campaign_type"),
     ({"campaign_caller_id": None}, 400, "campaign_caller_id"),
@@ -857,7 +908,7 @@ def test_all_cdrs_of_a_campaign_come_in_order_page_by_page(world: World, count: 
     result = world.ask("/api/get_cdr_by_campaign_id", {"campaign_id": campaign_id})["result"]
     numbers = [one["id"] for one in result]
     assert (len(numbers), numbers) == (count, sorted(set(numbers)))
-    exported = list(cdrs.export(world.engine, account_id=world.account_id, campaign_id=campaign_id))
+    exported = list(cdrs.export(world.engine, Filter(campaign_id=campaign_id), account_id=world.account_id))
     assert [row.id for row in exported] == numbers
 
 
@@ -865,9 +916,9 @@ def test_an_export_holds_one_accounts_cdrs_between_two_dates(world: World) -> No
     add_cdrs(world, world.campaign(), [SUPPRESSED, ANSWERED])
     moment = ANSWERED["call_date"]
     assert isinstance(moment, datetime)
-    assert [row.dial_status for row in cdrs.export(world.engine, since=moment)] == ["ANSWER"]
-    assert [row.dial_status for row in cdrs.export(world.engine, before=moment)] == ["DND"]
-    assert list(cdrs.export(world.engine, account_id=world.other_id)) == []
+    assert [row.dial_status for row in cdrs.export(world.engine, Filter(since=moment))] == ["ANSWER"]
+    assert [row.dial_status for row in cdrs.export(world.engine, Filter(before=moment))] == ["DND"]
+    assert list(cdrs.export(world.engine, Filter(), account_id=world.other_id)) == []
 
 
 def test_a_settled_attempt_corrects_its_cdr(world: World) -> None:
@@ -976,7 +1027,7 @@ def test_the_unexpected_shows_nothing_and_is_logged(world: World, serve: Callabl
     def broken_clock() -> datetime:
         raise RuntimeError("inner secret")
 
-    serve(make_app(world.engine, world.settings, ring_import=world.rung.append, clock=broken_clock))
+    serve(make_app(world.engine, world.settings, doorbell=world.doorbell, clock=broken_clock))
     with capture_logs() as logged:
         answer = world.post("/api/create_campaign_list", {"list_name": "x"})
     assert (answer.status_code, answer.json()["response"]["success"]) == (500, "false")
@@ -1074,3 +1125,27 @@ def test_a_call_that_came_in_is_shown_as_such(world: World) -> None:
     assert [shown[name] for name in told] == ["inbound", "inbound", ABC, ANKIT, ABC, "15168148111"]
     status, _ = world.refused("/api/get_cdr_by_request_id", {"request_id": ids.call_ids(1, NOW)[0]})
     assert status == 404
+
+
+# --- the audit log -------------------------------------------------------------------------------------------
+
+
+def test_every_change_stands_in_the_audit_log_of_its_account_alone(world: World) -> None:
+    campaign_id = world.campaign()
+    world.ask("/api/stop_campaign", {"campaign_id": campaign_id})
+    list_id = world.row_of(campaign_id).list_id
+    world.upload("more.csv", "contact_number\n918000681235\n")
+    world.ask("/api/import_broadcast_contacts_csv", {"list_id": list_id, "csv_name": "more.csv"})
+    assert world.refused("/api/stop_campaign", {"campaign_id": campaign_id})[0] == 409, "changes nothing"
+    with reading(world.engine) as connection:
+        rows = audit.of_account(connection, world.account_id, 100)
+        assert audit.of_account(connection, world.other_id, 100) == []
+    assert [(row.action, row.actor, row.subject == campaign_id) for row in reversed(rows)] == [
+        ("list.create", "account", False),
+        ("list.add_contacts", "account", False),
+        ("dnd_list.create", "account", False),
+        ("campaign.create", "account", True),
+        ("campaign.stop", "account", True),
+        ("import.start", "account", False),
+    ]
+    assert ANKIT not in str([row.detail for row in rows])

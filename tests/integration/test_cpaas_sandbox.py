@@ -18,7 +18,7 @@ from test_sandbox import running
 
 from dialer.http import Client, make_client
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, check, look_up, read_cdr_page, submit
+from dialer.providers.base import MAX_CDRS, Adapter, check, look_up, read_cdr_page, submit
 from dialer.providers.contract import (
     Asked,
     Fact,
@@ -115,6 +115,12 @@ def test_the_examples_of_the_reference_are_taken(path: str, body: object) -> Non
         ("callback", {**CALLBACK, "time_zone": "Asia/Nowhere"}, "invalid time_zone"),
         ("modify_call", {"channel": "PJSIP/1", "modify_type": "4"}, "invalid modify_type"),
         ("modify_call", {"channel": "PJSIP/1", "modify_type": "0"}, "transfer_to is required"),
+        ("add_contact_to_list", {"list_id": "LS1"}, "contacts is required"),
+        (
+            "add_contact_to_list",
+            {"list_id": "LS1", "contacts": [{"contact_name": "abc"}]},
+            "contacts should be an array of contacts",
+        ),
         ("get_cdr_by_date", {"start_call_date": "2023-06-13"}, "end_call_date is required"),
         (
             "get_cdr_by_date",
@@ -236,6 +242,39 @@ def test_a_call_has_no_cdr_until_it_is_over_and_is_counted_meanwhile() -> None:
     asyncio.run(story())
 
 
+def test_a_callback_is_made_at_its_time_unless_it_is_moved_or_deleted() -> None:
+    now = datetime(2023, 8, 15, 7, 0, tzinfo=UTC)  # 12:30 in India
+    played = Cpaas(CallLog(None), Callbacks(1), clock=lambda: now)
+
+    async def story() -> None:
+        nonlocal now
+        app = Starlette(routes=[Mount("/cpaas", routes=played.routes())])
+        async with running(app) as url, httpx.AsyncClient(base_url=f"{url}/cpaas/", headers=LOGIN) as client:
+            kept, moved, deleted = [
+                (await client.post("callback", json=CALLBACK)).json()["response"]["request_id"]
+                for _ in range(3)
+            ]
+            later = {name: value for name, value in CALLBACK.items() if name != "time_zone"}
+            later |= {"request_id": moved, "scheduled_at": "2023-08-15 13:55:00"}
+            assert (await client.patch("callback", json=later)).status_code == 200
+            gone = await client.request("DELETE", "callback", json={"request_id": deleted})
+            assert gone.status_code == 200
+
+            async def cdrs(request_id: str) -> list[Any]:
+                told = await client.post("get_cdr_by_request_id", json={"request_id": request_id})
+                return [cdr["call_direction"] for cdr in told.json()["response"]["result"]]
+
+            assert await cdrs(kept) == []
+            now += timedelta(minutes=30)
+            found = [await cdrs(one) for one in (kept, moved, deleted)]
+            assert found == [["outbound-callback"], [], []]
+            now += timedelta(hours=1)
+            assert [await cdrs(one) for one in (kept, moved)] == [["outbound-callback"]] * 2
+            assert (await client.patch("callback", json=later)).status_code == 404
+
+    asyncio.run(story())
+
+
 async def statistics(client: Client, url: str, name: str) -> dict[str, Any]:
     response = await client.get(f"{url}/cpaas/{name}", headers=LOGIN)
     result: dict[str, Any] = response.json()["response"]["result"]
@@ -291,7 +330,7 @@ def test_the_account_is_tried() -> None:
         ),
         (401, {}, b"", "HTTP 401 and no CDRs"),
         (503, {}, b"", "answered the look-up with HTTP 503"),
-        (200, {}, b" " * (1 << 20) + b"{}", "more than can be read"),
+        (200, {}, b" " * MAX_CDRS + b"{}", "more than can be read"),
     ],
 )
 def test_an_answer_without_a_word_on_the_call_is_a_sentence(

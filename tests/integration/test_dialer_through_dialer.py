@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine
+from structlog.testing import capture_logs
 from world import World
 
 from dialer.api import outbound
@@ -22,7 +23,7 @@ from dialer.secrets import hash_auth
 from dialer.settings import Settings
 from dialer.store import announce_templates
 from dialer.store import tables as t
-from workers import replies
+from workers import cdrs, replies
 
 AUTH, TEMPLATE = "key-of-the-inner-one", "AN2222314c96"
 
@@ -42,7 +43,7 @@ def inner(
         announce_templates.add(connection, template | {"created_at": world.clock.now})
     settings = Settings(home=tmp_path / "home", _env_file=None)
     singles = outbound.make_router(engine, settings, lambda _: None, world.clock)
-    app = make_app(engine, settings, ring_import=lambda _: None, extra_routers=[singles])
+    app = make_app(engine, settings, extra_routers=[singles])
     yield world, f"{serve(app)}/api"
     world.close()
     engine.dispose()
@@ -106,6 +107,30 @@ def test_a_password_is_spoken_by_the_inner_one_and_its_end_is_learned_by_asking(
     (our_cdr,), (their_cdr,) = outer.rows(t.cdr), there.rows(t.cdr)
     assert (our_cdr.dial_status, our_cdr.billsec) == (their_cdr.dial_status, their_cdr.billsec)
     assert outer.rows(t.call)[0].state == state
+
+
+def test_the_cdrs_of_the_inner_one_settle_what_nobody_has_asked_about(
+    outer: World, inner: tuple[World, str]
+) -> None:
+    """The reply to the submit got through; then its CDR is read by date, with all others of the account there."""
+    there, _ = inner
+    placed = place(outer)
+    (their_call,) = there.rows(t.call)
+    outer.clock.forward(60)
+    there.clock.forward(60)
+    for ending in ("busy", "answered"):  # others' calls: not ours to settle
+        there.end(there.dial([there.otp()]), ending)
+    there.end(there.dial([their_call.id]), "answered")
+    assert cdrs.claim_due(outer.engine, outer.clock) == [outer.provider_id]
+    with capture_logs() as logged:
+        assert outer.read_cdrs()
+    assert not [line for line in logged if "CDRs" in str(line["event"])]
+    attempt = outer.attempt(placed.attempt_id)
+    assert (attempt.state, attempt.disposition) == (AttemptState.ENDED, "ANSWERED")
+    assert outer.rows(t.call)[0].state == CallState.COMPLETED
+    (poll,) = outer.rows(t.cdr_poll)
+    assert (poll.read_to, poll.page) == (outer.clock.now, None)
+    outer.check()
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def asked_live(live: Live, world: World, attempt_id: str, keys: str = "", **stat
     question = Question(Asks.COMMAND, "session", attempt_id, keys=keys, state=state)
 
     async def ask() -> Response | None:
-        return await live.answer(asker, question, asyncio.get_running_loop().time())
+        return (await live.answer(asker, question, asyncio.get_running_loop().time())).response
 
     response = asyncio.run(ask())
     assert response is not None

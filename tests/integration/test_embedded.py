@@ -20,7 +20,7 @@ from dialer import embedded, tether
 from dialer.embedded import EmbeddedServer, EmbeddedServerError, find_server
 from dialer.settings import Settings
 
-WITHIN = 20.0  # seconds; a deadline, not an expectation
+WITHIN = 60.0  # seconds; a deadline, not an expectation
 
 STARTER = """
 import signal, sys

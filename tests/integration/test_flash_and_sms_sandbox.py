@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
-from test_sandbox import running
+from sandboxed import Inbox
+from test_sandbox import running, until
 
 from dialer.http import make_client
 from dialer.providers.base import Adapter, check
@@ -96,6 +98,10 @@ def asked(method: str, path: str, **options: Any) -> tuple[httpx.Response, list[
         ({"json": FLASH}, 401, 1),
         ({"json": FLASH, "headers": {"Authorization": "k3y"}}, 401, 1),
         ({"json": FLASH, "headers": {"Authorization": "Basic other"}}, 401, 1),
+        ({"json": FLASH, "headers": {"Authorization": "Basic inactive-account"}}, 400, 2),
+        ({"json": FLASH, "headers": {"Authorization": "Basic inactive-token"}}, 401, 5),
+        ({"json": FLASH, "headers": {"Authorization": "Basic no-funds"}}, 403, 6),
+        ({"json": FLASH, "headers": {"Authorization": "Basic no-sender"}}, 400, 16),
         ({"content": b"number=46700000000", **TOKEN}, 400, 10),
         ({"json": [FLASH], **TOKEN}, 400, 10),
         ({"json": {"number": "46700000000"}, **TOKEN}, 400, 10),
@@ -143,6 +149,35 @@ def test_only_messages_that_the_reference_allows_are_taken(
     answer = response.json()
     assert (response.status_code, answer["status_code"], answer.get("error")) == (status, status, error)
     assert accepted == [error is None]
+
+
+def test_what_people_write_is_told_and_listed_and_nothing_of_ours() -> None:
+    async def story() -> tuple[Inbox, list[dict[str, Any]], int]:
+        inbox = Inbox()
+        async with (
+            running(inbox.app) as hook,
+            running(make_app(time_scale=0, callback_url=f"{hook}/hook")) as url,
+            httpx.AsyncClient(auth=LOGIN["auth"]) as client,
+        ):
+            written = {"from": "79587643270", "to": "35800445016", "text": "Stop"}
+            odd = await client.post(f"{url}/sandbox/inbound/mtt-sms/{SID}", json={"from": "79587643270"})
+            assert (await client.post(f"{url}/sandbox/inbound/mtt-sms/{SID}", json=written)).is_success
+            await until(lambda: len(inbox.events) == 1)
+            listed = await client.get(f"{url}/{MESSAGES}", params={"direction": "inbound"})
+        return inbox, listed.json()["messages"], odd.status_code
+
+    inbox, (message,), odd = asyncio.run(story())
+    (event,) = inbox.events
+    told = dict(parse_qsl(event.query))
+    assert list(told) == ["account_sid", "direction", "from", "hash", "message_sid", "status", "text", "to"]
+    assert (
+        (told["direction"], told["status"])
+        == ("inbound", "received")
+        == (message["direction"], message["status"])
+    )
+    assert (message["number"], message["external_number"]) == ("35800445016", "79587643270")
+    assert adapter_at("http://127.0.0.1:9", "mtt-sms").read_event(event) == []
+    assert odd == 400
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Engine
-from test_inbound import ANN, DESK, OFFICE, OTHER, live_calls, rule
+from test_inbound import ANN, DESK, OFFICE, OTHER, change, live_calls, rule, tell
 from world import PUBLIC_URL, World
 
 from dialer.api import live, webhooks
 from dialer.api.webhooks import Webhooks
 from dialer.db import writing
 from dialer.models.inbound import InboundAction
+from dialer.providers.iotcomms_live import recording_name
 from dialer.store import tables as t
 
 SETTINGS = {"domain": "customer.example.com", "token": "s3same", "sip_host": "sip.example.com"}
@@ -47,10 +50,9 @@ def client(
 
 
 def told(world: World, client: httpx.Client, name: str, **body: Any) -> Any:
-    """What is answered to a callback, and its event consumed."""
-    answer = client.post(
-        f"/webhooks/{world.provider_id.lower()}/token/{name}", json={"sessionId": SESSION, **body}
-    )
+    """What is answered to a callback, and its event consumed. By the document a callAnswered names no session."""
+    named = {} if name == "callAnswered" else {"sessionId": SESSION}
+    answer = client.post(f"/webhooks/{world.provider_id.lower()}/token/{name}", json={**named, **body})
     assert answer.status_code == 200
     world.consume()
     return answer.json() if answer.text != "ok" else None
@@ -72,10 +74,60 @@ def test_a_caller_is_connected_and_the_conversation_becomes_a_cdr(world: World, 
     left = told(world, client, "callEvent", event="calledPartyDrop", sessionReferenceId=reference)
     assert left["action"] == "drop"
     told(world, client, "sessionCompleted", sessionDuration=42, sessionReferenceId=reference)
+    assert world.rows(t.event, state="UNREADABLE") == []
     (row,) = world.rows(t.cdr)
     assert (row.kind, row.dial_status, row.caller_id, row.e164) == ("INBOUND", "ANSWER", ANN, OFFICE)
     assert (row.connect_to, row.duration, row.account_id) == (DESK, 42.0, world.account_id)
     assert live_calls(world) == 0
+
+
+def test_a_recording_of_a_caller_has_its_name_in_the_cdr_however_late_it_is_ready(
+    world: World, client: httpx.Client
+) -> None:
+    rule(world, InboundAction.CONNECT, DESK, record=True)
+    answer = comes_in(world, client)
+    name, reference = answer["recordingFileName"], answer["sessionReferenceId"]
+    told(world, client, "callAnswered", remotePartyNumber=DESK, sessionReferenceId=reference)
+    told(world, client, "sessionCompleted", sessionDuration=42, sessionReferenceId=reference)
+    (before,) = world.rows(t.cdr)
+    assert before.recording_name is None
+    world.clock.forward(60)
+    told(world, client, "recordingReady", event="recordingSuccessful", recordingFileName=name, fileSize=4711)
+    (row,) = world.rows(t.cdr)
+    assert (row.recording_name, row.ended_at) == (f"{SESSION}.mp3", before.ended_at)
+    assert (row.dial_status, row.duration, row.billsec) == ("ANSWER", 42.0, before.billsec)
+
+
+@settings(max_examples=20)
+@given(
+    order=st.lists(st.integers(0, 5), max_size=3).flatmap(lambda twice: st.permutations([*range(6), *twice]))
+)
+def test_callbacks_become_a_cdr_whatever_their_order_and_however_often(
+    world: World, client: httpx.Client, order: Sequence[int]
+) -> None:
+    change(world)
+    rule(world, InboundAction.CONNECT, DESK)
+    session = f"session {world.told}"
+    reference = {**comes_in(world, client)["sessionReferenceId"], "session": session}
+    story: list[tuple[str, dict[str, Any]]] = [
+        ("newCall", {"callingParty": ANN, "calledParty": OFFICE}),
+        ("callNotify", {"event": "ringing", "user": DESK, "sessionReferenceId": reference}),
+        ("callAnswered", {"remotePartyNumber": DESK, "sessionReferenceId": reference}),
+        ("callEvent", {"event": "calledPartyDrop", "sessionReferenceId": reference}),
+        ("sessionCompleted", {"sessionDuration": 42, "sessionReferenceId": reference}),
+        (
+            "recordingReady",
+            {"event": "recordingSuccessful", "recordingFileName": recording_name(session)},
+        ),
+    ]
+    for place in order:
+        name, body = story[place]
+        tell(world, body if name == "callAnswered" else {"sessionId": session, **body}, name)
+        world.consume()
+    (row,) = world.rows(t.cdr, provider_reference=session)
+    shown = (row.kind, row.dial_status, row.e164, row.caller_id, row.connect_to, row.duration, row.account_id)
+    assert shown == ("INBOUND", "ANSWER", OFFICE, ANN, DESK, 42.0, world.account_id)
+    assert row.recording_name == recording_name(session)
 
 
 def test_a_caller_hears_something_and_is_hung_up_on(world: World, client: httpx.Client) -> None:

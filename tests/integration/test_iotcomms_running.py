@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from running import Running, until
 from sqlalchemy import Engine
+from test_single_purposes import ask
 from world import World
 
 from dialer.lifecycle import CallState
@@ -54,7 +55,10 @@ class Iotcomms:
         self.world = world
         sealed = world.box.seal({**SETTINGS, **settings})
         opened = {**OPEN, **{key: value for key, value in settings.items() if key == "callback_public_key"}}
-        self.running = Running(world, folder, kind="iotcomms", credentials=sealed, open_settings=opened)
+        # Nothing is settled without being told, however long it takes to be told.
+        self.running = Running(
+            world, folder, kind="iotcomms", credentials=sealed, open_settings=opened, settle_within=60
+        )
         base_url = world.rows(t.provider)[0].base_url.removesuffix("/iotcomms")
         self._steering = f"{base_url}/sandbox/iotcomms/"
 
@@ -127,15 +131,18 @@ def test_a_one_time_password_is_heard(world: World, tmp_path: Path) -> None:
     assert heard.replace(", ", "").endswith("1987")
 
 
-def test_two_people_are_connected(world: World, tmp_path: Path) -> None:
+def test_two_people_are_connected_when_each_has_heard_what_is_for_them(world: World, tmp_path: Path) -> None:
+    prompts = {"to": {"say": "Your call."}, "connect_to": {"play": "for_you.mp3"}}
+    between = {"purpose": "click_to_call", "connect_to": OPERATOR, "message": None, "variables": None}
     with Iotcomms(world, tmp_path) as there:
-        call_id = world.click(FIRST, OPERATOR, recording_option="on")
+        (call_id,) = ask(world, FIRST, record=True, prompts=prompts, **between)
         there.running.bell.place_singles([call_id])
         cdr = there.until_over(call_id)
         session = there.session(FIRST)
         rung = [line["to"] for line in there.running.accepted()]
     assert (cdr.dial_status, cdr.e164, cdr.connect_to) == ("ANSWER", FIRST, OPERATOR)
     assert (session["connected"], len(session["recorded"])) == ([OPERATOR], 1)
+    assert (session["heard"], session["greeted"]) == (["Your call."], ["for_you.mp3"])
     assert rung == [FIRST[1:], OPERATOR[1:]]
 
 

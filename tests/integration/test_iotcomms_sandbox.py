@@ -327,7 +327,9 @@ def test_every_fate_is_read_by_the_adapter_as_the_table_says(tmp_path: Path) -> 
     async def story() -> tuple[dict[str, Outcome], list[Fact]]:
         async with world(log=log) as here:
             ends = [*FATES, "00"]
-            outcomes = await asyncio.gather(*(here.place(end, timeout=3) for end in ends))
+            # Only who is not answered is given up soon.
+            patience = {end: 3 for end, outcome in SUBMIT_OUTCOMES.items() if outcome is Outcome.UNKNOWN}
+            outcomes = await asyncio.gather(*(here.place(end, patience.get(end, 60)) for end in ends))
             await here.session_over(len(ends) - len(NO_CALLBACKS) + 1)
             return dict(zip(ends, outcomes, strict=True)), here.ours.facts()
 
@@ -455,10 +457,12 @@ def test_the_next_is_rung_when_the_first_does_not_pick_up_and_nobody_after_one_w
 # --- calls that come in --------------------------------------------------------------------------------------
 
 
-def called_in(decide: Decide, caller: str = "+46701000000") -> tuple[list[str], dict[str, Any], list[Fact]]:
+def called_in(
+    decide: Decide, caller: str = "+46701000000", **how: bool
+) -> tuple[list[str], dict[str, Any], list[Fact]]:
     async def story() -> tuple[list[str], dict[str, Any], list[Fact]]:
         async with world(decide) as here:
-            numbers = {"from": caller, "to": "+46850001111", "keys": "5"}
+            numbers = {"from": caller, "to": "+46850001111", "keys": "5", **how}
             begun = await here.curl.post(f"{here.url}/sandbox/iotcomms/calls", json=numbers)
             assert begun.json()["sessionId"]
             over = await here.session_over()
@@ -497,6 +501,14 @@ def test_a_caller_is_connected_after_a_word() -> None:
     first = facts[0].inbound
     assert first is not None
     assert (first.caller, first.called) == ("+46701000000", "+46850001111")
+
+
+def test_a_caller_whom_the_prompts_have_at_once_is_connected_after_a_word() -> None:
+    names, over, facts = called_in(connects("+46702000000"), identified=True)
+    assert names[:2] == ["getCallIdentifier", "getIvrCommand"]
+    assert (over["heard"], over["connected"]) == (["Hello"], ["+46702000000"])
+    told = {fact.inbound.called for fact in facts if fact.inbound is not None}
+    assert "+46850001111" in told
 
 
 def test_a_caller_presses_keys() -> None:
@@ -539,19 +551,25 @@ async def going_on(here: World) -> dict[str, Any]:
 
 
 @asynccontextmanager
+async def slowed(here: World) -> AsyncIterator[dict[str, Any]]:
+    """A session in which whoever is on the line stays until something is done about it."""
+    hear = here.ours.hear
+
+    async def slowing(request: Request) -> Response:
+        response = await hear(request)
+        if request.path_params["name"] == "getIvrCommand":
+            await here.curl.put(f"{here.url}/sandbox/settings", json={"time_scale": 1000})
+        return response
+
+    here.ours.app.routes[:] = [Route("/hook/{name:path}", slowing, methods=["POST"])]
+    yield await going_on(here)
+
+
+@asynccontextmanager
 async def slow_world(decide: Decide = says_hello) -> AsyncIterator[tuple[World, dict[str, Any]]]:
-    """A world in which whoever is on the line stays until something is done about it."""
-    async with world(decide) as here:
-        hear = here.ours.hear
-
-        async def slowing(request: Request) -> Response:
-            response = await hear(request)
-            if request.path_params["name"] == "getIvrCommand":
-                await here.curl.put(f"{here.url}/sandbox/settings", json={"time_scale": 1000})
-            return response
-
-        here.ours.app.routes[:] = [Route("/hook/{name:path}", slowing, methods=["POST"])]
-        yield here, await going_on(here)
+    """A world with such a session."""
+    async with world(decide) as here, slowed(here) as found:
+        yield here, found
 
 
 @pytest.mark.parametrize(
@@ -606,6 +624,36 @@ def test_what_is_going_on_is_recorded_and_stopped() -> None:
             await here.session_over()
 
     asyncio.run(story())
+
+
+def test_what_is_at_a_hybrid_site_is_told_of_with_its_address_and_acted_on_there_alone() -> None:
+    async def story() -> None:
+        async with world() as here:
+            await here.set(site="siteA")
+            async with slowed(here) as found:
+                site = f"{here.url}/iotcomms/sites/siteA"
+                told = [json.loads(event.body) for event in here.ours.events]
+                assert {(one["siteId"], one["siteBaseUrl"]) for one in told} == {("siteA", site)}
+                with pytest.raises(ProviderError, match="did not do it"):
+                    await here.ask("hangupcall", replyId=found["replyId"])
+                await here.ask("hangupcall", replyId=found["replyId"], siteBaseUrl=site)
+                await here.session_over()
+
+    asyncio.run(story())
+
+
+def test_callbacks_tell_what_the_document_lists_for_them() -> None:
+    async def story() -> dict[str, set[str]]:
+        async with world() as here:
+            await here.place()
+            await here.session_over()
+            return {event.path: set(json.loads(event.body)) for event in here.ours.events}
+
+    told = asyncio.run(story())
+    assert not {"sessionId", "ivrServer"} & told["callAnswered"]
+    assert "traceId" in told["callAnswered"]
+    assert not {"traceId"} & (told["callEvent"] | told["getIvrCommand"])
+    assert all("sessionId" in fields for name, fields in told.items() if name != "callAnswered")
 
 
 # --- prompt files --------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from running import Running, until
 from sqlalchemy import Engine
+from upstream import application
 from world import World, number, people, statements
 
 from dialer.api import metrics
@@ -40,8 +41,10 @@ def scrape(
     """What `/metrics` says, by name and values of labels, which are in the order of their names."""
     monkeypatch.setattr(metrics, "REMEMBERED", 0.0)
     settings = Settings(home=tmp_path / "home", redis_url=world.redis_url, _env_file=None)
-    app = make_app(world.engine, settings, ring_import=lambda _: None)
-    with httpx.Client(base_url=serve(app), timeout=20) as client:
+    with (
+        application(world.engine, settings) as app,
+        httpx.Client(base_url=serve(app), timeout=20) as client,
+    ):
 
         def look() -> dict[str, Sample]:
             answer = client.get("/metrics")
@@ -128,6 +131,18 @@ def test_cdrs_are_added_up_once_however_many_do_it(
     assert scrape()["dialer_attempts_ended_total"] == {("ANSWERED", "CAMPAIGN", "north"): 2}
 
 
+def test_many_cdrs_are_read_bit_by_bit(
+    world: World, scrape: Callable[[], dict[str, Sample]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meters, "READ_AT_ONCE", 2)
+    world.campaign(world.contact_list(people(5)))
+    world.end(world.dial(world.release()))
+    for _ in range(3):
+        assert scrape()["dialer_attempts_ended_total"] == {("ANSWERED", "CAMPAIGN", "north"): 5}
+        fold(world)
+        world.clock.forward(meters.SETTLED.total_seconds())
+
+
 def test_submits_are_counted_by_outcome(
     world: World, tmp_path: Path, scrape: Callable[[], dict[str, Sample]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +151,22 @@ def test_submits_are_counted_by_outcome(
         campaign = world.campaign(world.contact_list(people(6)))
         running.until_finished(campaign)
         until(lambda: scrape()["dialer_submits_total"] == {("PLACED", "north"): 6}, "the count")
+
+
+def test_how_long_providers_waited_for_answers(world: World, scrape: Callable[[], dict[str, Sample]]) -> None:
+    assert "dialer_live_answer_seconds_count" not in scrape(), "mitto waits for none"
+    world.set_provider(kind="iotcomms")
+    with writing(world.engine) as connection:
+        noted = {"0.005": 3, "0.3": 1, "+Inf": 1, "sum": 1_500_000}
+        meters.add(connection, {(meters.LIVE, world.provider_id, label): n for label, n in noted.items()})
+        meters.add(connection, {(meters.LIVE_ODD, world.provider_id, "not_known"): 2})
+    found = scrape()
+    assert found["dialer_live_answer_seconds_count"] == {("north",): 5}
+    assert found["dialer_live_answer_seconds_sum"] == {("north",): 1.5}
+    up_to = {labels[0]: n for labels, n in found["dialer_live_answer_seconds_bucket"].items()}
+    assert (up_to["0.005"], up_to["0.25"], up_to["0.3"], up_to["+Inf"]) == (3, 3, 4, 5)
+    odd = found["dialer_live_answers_odd_total"]
+    assert {what: n for (_, what), n in odd.items()} == {"not_known": 2, "stored_after": 0, "lost": 0}
 
 
 def test_where_providers_stand(world: World, scrape: Callable[[], dict[str, Sample]]) -> None:
@@ -151,6 +182,10 @@ def test_where_providers_stand(world: World, scrape: Callable[[], dict[str, Samp
     assert found["dialer_provider_held_seconds"]["mitto", "south"] == 0
     assert found["dialer_breaker"]["north", "open"] == 1
     assert found["dialer_breaker"]["north", "closed"] == 0
+    world.set_provider(**Breaker(2, world.clock.now - timedelta(days=3650)).columns())
+    found = scrape()
+    stands = {state: found["dialer_breaker"]["north", state] for state in ("closed", "open", "half-open")}
+    assert stands == {"closed": 0, "open": 0, "half-open": 1}
 
 
 def test_events_by_what_became_of_them(world: World, scrape: Callable[[], dict[str, Sample]]) -> None:
@@ -184,7 +219,7 @@ def test_queues_and_a_broker_that_is_away(
     assert found["dialer_queue_messages"] == {("otp",): 0, ("calls",): 1, ("results",): 0, ("upkeep",): 0}
     world.redis.delete("calls")
     away = Settings(home=tmp_path / "home", redis_url="redis://127.0.0.1:1/0", _env_file=None)
-    url = serve(make_app(world.engine, away, ring_import=lambda _: None))
+    url = serve(make_app(world.engine, away))
     text = httpx.get(f"{url}/metrics", timeout=20).text
     assert "dialer_broker_up 0.0" in text
     assert "dialer_calls" in text, "what the tables say is told all the same"
@@ -194,9 +229,9 @@ def test_a_look_costs_a_bounded_number_of_statements_and_is_remembered(
     world: World, tmp_path: Path, serve: Callable[[Any], str]
 ) -> None:
     settings = Settings(home=tmp_path / "home", redis_url=world.redis_url, _env_file=None)
-    url = serve(make_app(world.engine, settings, ring_import=lambda _: None))
+    url = serve(make_app(world.engine, settings))
     world.campaign(world.contact_list(people(200)))
     world.end(world.dial(world.release()))
     first = statements(world.engine, lambda: httpx.get(f"{url}/metrics", timeout=20))
-    assert 0 < first <= 15
+    assert 0 < first <= 19
     assert statements(world.engine, lambda: httpx.get(f"{url}/metrics", timeout=20)) == 0

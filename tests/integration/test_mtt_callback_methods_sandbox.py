@@ -19,6 +19,7 @@ from dialer.providers.base import Adapter
 from dialer.providers.contract import MethodRefusedError, ProviderConfig, ProviderError, TooManyRequestsError
 from dialer.providers.kinds import make_adapter
 from dialer.providers.methods import File
+from dialer.providers.mtt_history_methods import HistoryEntry
 from dialer.sandbox import make_app
 
 Serve = Callable[[Any], str]
@@ -84,6 +85,12 @@ def test_side_a_is_set_once_told_and_taken_away(south: Adapter) -> None:
     asking(south, story)
 
 
+def test_a_customer_that_is_no_text_has_the_printed_error(south: Adapter) -> None:
+    body = {"id": "1", "jsonrpc": "2.0", "method": "getCallBackFollowme", "params": {"customer_name": 7}}
+    error = httpx.post(south.base_url, json=body, auth=("south", "s3cret:key")).json()["error"]
+    assert error == {"code": -32602, "message": "Invalid params", "data": "Invalid type"}
+
+
 def test_a_file_is_announced_sent_and_waited_for(south: Adapter) -> None:
     async def story(ask: Ask) -> None:
         assert await ask("getCallBackPromptInfo") == []
@@ -106,6 +113,10 @@ def test_a_file_that_takes_its_time_is_looked_at_again(serve: Serve, telecom: Te
         (File("hello.exe", b"MZ"), r"no format that MTT takes"),
         (File("hello.mp3", b""), r"no format that MTT takes"),
         (File("hello.mp3", bytes(1048577)), r"MTT takes 1048576 at most"),
+        (File("hello17.mp3", b"ID3"), r"could not load the file"),
+        (File("hello19.mp3", b"ID3"), r"internal error"),
+        (File("hello07.mp3", b"ID3"), r"does not wait for this upload"),
+        (File(f"{'x' * 252}.mp3", b"ID3"), r"names of files of at most 255 characters"),
     ],
 )
 def test_a_file_that_mtt_does_not_take_is_told(south: Adapter, file: File, words: str) -> None:
@@ -135,6 +146,13 @@ def test_an_upload_is_taken_once_and_only_where_it_was_announced(south: Adapter)
         assert client.post(upload, content=b"ID3").json() == {"status": "error_invalid_state"}
         assert client.get(status).json() == {"status": "ok"}
         assert client.post(f"{upload}0", content=b"ID3").json() == {"status": "error_not_found"}
+        late = {**body, "params": {"customer_name": "110000777", "file_name": "a07.mp3"}}
+        told = client.post(south.base_url, json=late, auth=("south", "s3cret:key")).json()["result"]
+        waited = south.base_url + told["statusURL"].removeprefix("https://fuds1.mtt.ru")
+        assert client.get(waited).json() == {"status": "error_timeout"}
+        long = {**body, "params": {"customer_name": "110000777", "file_name": "x" * 256}}
+        error = client.post(south.base_url, json=long, auth=("south", "s3cret:key")).json()["error"]
+        assert error["code"] == -32602
         assert client.get(f"{status}0").json() == {"status": "error_not_found"}
 
 
@@ -182,6 +200,8 @@ def test_calls_stand_in_the_histories_with_both_sides(south: Adapter) -> None:
         assert newest["cld"] == "79100000001"
         (filtered,) = (await ask("getServiceHistoryByCustomer", **period, filter="79157775533"))["dialed"]
         assert filtered["voice_record_exist"] is True
+        assert filtered["h323_incoming_conf_id"] != filtered["h323_conf_id"]
+        assert set(filtered) == set(HistoryEntry.__annotations__)
         oldest = (await ask("getServiceHistoryByCustomer", **period, order="asc"))["dialed"][0]
         assert oldest["cld"] == "79100000000"
         missed = {**period, "type": "missed"}
@@ -209,6 +229,8 @@ def test_the_account_tells_its_balance_and_numbers(south: Adapter) -> None:
             await ask("getPersonalAccountList", limit=0)
 
     asking(south, story)
+    with pytest.raises(ProviderError, match="customer_name of at most 41 characters"):
+        asking(other(south, "1" * 42), lambda ask: ask("getPersonalAccountList"))
 
 
 def test_a_429_on_the_way_of_a_file_is_told(serve: Serve, telecom: Telecom) -> None:

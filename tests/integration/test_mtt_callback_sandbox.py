@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,12 +22,15 @@ from test_sandbox import running, until
 
 from dialer.calls.flow import Prompt
 from dialer.calls.progress import Standing, advance
+from dialer.calls.talk import Ring, Rung, Talk
 from dialer.http import make_client
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, check, look_up, submit
+from dialer.providers.base import Adapter, call_method, check, look_up, read_cdr_page, submit
 from dialer.providers.contract import (
     Asked,
     Fact,
+    Inbound,
+    MethodRefusedError,
     Outcome,
     ProviderConfig,
     ProviderError,
@@ -38,6 +42,7 @@ from dialer.providers.contract import (
 from dialer.providers.kinds import make_adapter
 from dialer.providers.live import Answer, Connect
 from dialer.providers.mtt_callback import MttCallbackAdapter
+from dialer.providers.mtt_cdrs import TYPES
 from dialer.sandbox import make_app
 from dialer.sandbox.outcomes import FATES
 
@@ -104,8 +109,13 @@ def adapter_at(url: str, hook: str = "", **settings: str) -> Adapter:
 
 
 def call_to(end: str, reference: str = "") -> Submission:
-    number = "+79100000000"[: -len(end)] + end
-    return Submission(reference or f"AT{end}", number, "+79580000000", None, None, connect_to="+79157775533")
+    return Submission(
+        reference or f"AT{end}", number_to(end), "+79580000000", None, None, connect_to="+79157775533"
+    )
+
+
+def number_to(end: str) -> str:
+    return "+79100000000"[: -len(end)] + end
 
 
 def ask(method: str, params: object, *, auth: tuple[str, str] | None = LOGIN) -> httpx.Response:
@@ -124,6 +134,12 @@ def with_entry(**changes: Any) -> dict[str, Any]:
     first, *others = GOOD["simpleCallBackFollowmeStruct"]
     changed = {name: value for name, value in {**first, **changes}.items() if value is not None}
     return {**GOOD, "simpleCallBackFollowmeStruct": [changed, *others]}
+
+
+def with_another(**changes: Any) -> dict[str, Any]:
+    """The good order with a second number, which differs from the first so."""
+    first, *others = GOOD["simpleCallBackFollowmeStruct"]
+    return {**GOOD, "simpleCallBackFollowmeStruct": [first, {**first, "order": 2, **changes}, *others]}
 
 
 # --- strictness ------------------------------------------------------------------------------------------
@@ -148,6 +164,8 @@ def test_what_the_reference_allows_is_taken(params: object) -> None:
     ("params", "message"),
     [
         (with_entry(redirect_number="sales"), "Incorrect redirect_number format"),
+        (with_entry(redirect_number=None), "Incorrect redirect_number format"),
+        (with_another(redirect_number="sales"), "Incorrect redirect_number format"),
         ({**GOOD, "b_number": "7xxxxxxx"}, "Incorrect B-number format"),
     ],
 )
@@ -316,6 +334,69 @@ def test_callbacks_may_come_before_the_reply() -> None:
     with_sandbox(story, scale=1)
 
 
+@pytest.mark.parametrize(
+    ("at_once", "to", "also", "picks_up"),
+    [
+        (False, "01", ("02", "21", "22"), "21"),  # the first who picks up
+        (False, "01", ("02",), None),
+        (True, "01", ("24", "23"), "23"),  # who picks up first: it rings for a shorter time
+        (True, "24", ("01",), "24"),
+    ],
+)
+def test_one_of_several_numbers_picks_up_and_talks_no_longer_than_they_may(
+    at_once: bool, to: str, also: tuple[str, ...], picks_up: str | None
+) -> None:
+    ring = Ring(tuple(Rung(number_to(end)) for end in also), at_once)
+    talk = Talk(Prompt("Звонок с сайта"), Prompt(media="for_all_sales"), max_seconds=1, ring=ring)
+
+    async def story(url: str, hook: Hook, client: Any) -> None:
+        adapter, order = adapter_at(url, hook.url), replace(call_to(to, "AT1"), talk=talk)
+        result = await submit(client, adapter, order, timeout=5)
+        assert result.outcome is Outcome.PLACED
+        asked = Asked("AT1", result.provider_reference, "", "", datetime.now(UTC))
+        found: list[Fact] = []
+        while not found:
+            found = await look_up(client, adapter, asked, timeout=5) or []
+        (fact,) = found
+        if picks_up is None:
+            assert fact.disposition is Disposition.REJECTED
+            return
+        assert (fact.disposition, fact.billsec, fact.answered_by) == (
+            Disposition.ANSWERED, 1, number_to(picks_up),
+        )  # fmt: skip
+        await until(lambda: len(hook.events) == 6)
+        assert hook.events[1].query.endswith(f"&phone_A={number_to(picks_up)}")
+
+    with_sandbox(story)
+
+
+def test_the_callee_is_rung_first_and_connected_with_the_first_of_several_who_picks_up() -> None:
+    ring = Ring((Rung(number_to("02")), Rung(number_to("21"))), of_other=True)
+
+    async def story(url: str, hook: Hook, client: Any) -> None:
+        adapter = adapter_at(url, hook.url)
+        order = replace(call_to("22", "AT1"), connect_to=number_to("01"), talk=Talk(ring=ring, max_seconds=1))
+        result = await submit(client, adapter, order, timeout=5)
+        assert result.outcome is Outcome.PLACED
+        told: Any = {}
+        while "destination_B" not in told:
+            with suppress(MethodRefusedError):
+                told = await call_method(
+                    client,
+                    adapter,
+                    "getCallBackFollowmeCallInfo",
+                    {"callBackCall_id": result.provider_reference or ""},
+                    timeout=5,
+                )
+        assert (told["destination_A"], told["destination_B"]) == (number_to("22"), number_to("21"))
+        await until(lambda: len(hook.events) == 6)
+        assert hook.events[1].query.endswith(f"&phone_A={number_to('22')}")
+        wrong = await submit(client, adapter, replace(order, to=number_to("18")), timeout=5)
+        assert (wrong.outcome, wrong.refusal) == (Outcome.REFUSED, Refusal.BAD_NUMBER)
+
+    with_sandbox(story)
+
+
 def test_429_holds_a_number_once() -> None:
     async def story(url: str, _: Hook, client: Any) -> None:
         adapter = adapter_at(url)
@@ -405,6 +486,39 @@ def test_a_caller_hears_a_file_and_is_connected() -> None:
     assert [fact.state for fact in facts] == [ringing, ringing, ringing, answered, answered, ended]
     assert facts[-1].hangup_cause == 16
     assert {fact.inbound.connected for fact in facts[2:] if fact.inbound} == {"+79100000000"}
+
+
+def test_whoever_picks_up_hears_a_file_of_their_own() -> None:
+    connect = Connect(("+79100000000",), greeting=(Prompt(media="f2"),), hide_caller=True, press="W1")
+    told, facts = heard_of(Answer(say=(Prompt(media="f1"),), connect=connect, answer_first=True))
+    assert (told["becomes"], told["with"]) == ("connected", ["79100000000"])
+    states = [fact.state for fact in facts]
+    assert states.count(AttemptState.RINGING) == 3  # what the caller hears, and that somebody is rung
+    assert states.count(AttemptState.ANSWERED) == 4  # they answer, hear it, and talk
+
+
+def test_the_histories_tell_of_a_caller_when_the_call_is_over() -> None:
+    hook = Hook(Answer(connect=Connect(("+79100000000",))))
+
+    async def story(url: str, _: Hook, client: Any) -> None:
+        told = await comes_in(url, hook)
+        await until(lambda: any(b'"type": "h"' in raw.body for raw in hook.events[-1:]))
+        adapter, now, page, found = adapter_at(url), datetime.now(UTC), None, []
+        for kind in TYPES:
+            read = await read_cdr_page(client, adapter, now - timedelta(hours=1), now, page, timeout=5)
+            found += [(kind, fact) for fact in read.facts if fact.inbound == Inbound(told["h323_conf_id"])]
+            page = read.next
+        assert [kind for kind, _ in found] == ["incoming", "forwarded"]
+        forwarded = found[-1][1]
+        assert (forwarded.disposition, forwarded.hangup_cause) == (Disposition.ANSWERED, 16)
+        assert forwarded.cost is not None
+        assert forwarded.cost > 0
+        links = await call_method(
+            client, adapter, "record_links", {"h323_conf_id": forwarded.recording_name}, timeout=5
+        )
+        assert len(links) == 1
+
+    with_sandbox(story, hook)
 
 
 def test_numbers_are_rung_in_turn_until_one_answers() -> None:

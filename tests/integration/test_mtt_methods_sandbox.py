@@ -50,10 +50,13 @@ def test_calls_to_a_number_are_forwarded(south: Adapter) -> None:
         assert [entry["REDIRECT_NUMBER"] for entry in listed["followme"]] == ["79684881033", "79684881034"]
         assert [entry["ACTIVE"] for entry in listed["followme"]] == ["Y", "N"]
         assert [entry["TIMEOUT"] for entry in listed["followme"]] == ["15", "15"]
-        for sip_id, words in ((UNKNOWN, "This account does not exist"), (ANOTHERS, "You can not access")):
-            with pytest.raises(MethodRefusedError, match=words):
+        for sip_id, got, unset in (
+            (UNKNOWN, "This account does not exist", "MTT found no such data.$"),
+            (ANOTHERS, "You can not access", "You can not access"),
+        ):
+            with pytest.raises(MethodRefusedError, match=got):
                 await ask("getFollowme", sip_id=sip_id)
-            with pytest.raises(MethodRefusedError, match=words):
+            with pytest.raises(MethodRefusedError, match=unset):
                 await ask("setFollowme", sip_id=sip_id, followme=entries)
 
     asking(south, story)
@@ -75,6 +78,10 @@ def test_calls_to_a_premedia_account_are_forwarded(south: Adapter) -> None:
             await ask("setPremediaFollowme", sip_id=SIP_ID, followme=[{"redirect_number": "1"}])
         with pytest.raises(MethodRefusedError, match="MTT refuses the values: sip_id"):
             await ask("getFollowmeAccountSettings", sip_id=UNKNOWN)
+        with pytest.raises(
+            MethodRefusedError, match="does not permit it to this login: You don't have access"
+        ):
+            await ask("getFollowmeAccountSettings", sip_id=ANOTHERS)
 
     asking(south, story)
 
@@ -213,6 +220,138 @@ def test_the_sandbox_refuses_what_is_no_documented_request(
         assert answered.json()["error"]["code"] == code
 
 
+NOT_FOUND, NOT_IN_LIST = (
+    "{attribute} «{value}» not found.",
+    "{attribute} {currentvalue} must be one of those valid values {value}.",
+)
+
+
+def printed(code: int, word: str, attribute: str, template: str, **told: object) -> dict[str, object]:
+    """An error of gapi.mtt.ru as the reference prints it."""
+    told = {"attribute": attribute, **told}
+    message = template
+    for name, value in told.items():
+        message = message.replace(f"{{{name}}}", str(value))
+    messages = {
+        -32001: "Data not found",
+        -32002: "Permission denied",
+        -32601: "Data not found",
+        -32602: "Invalid params",
+        -32603: "Internal error",
+    }
+    data = {"code": word, "attribute": attribute, "message": message, "tpl": template, "tplParams": told}
+    return {"code": code, "message": messages[code], "data": [data]}
+
+
+def of_customer(code: int, attribute: str) -> dict[str, object]:
+    """The attribute has another name than within the sentence."""
+    error = printed(code, "V_VALUE_NOT_FOUND", "customer_name", NOT_FOUND, value="110000704")
+    error["data"][0]["attribute"] = attribute  # type: ignore[index]  # it is a list of one
+    return error
+
+
+CUSTOMER = {"customer_name": "110000777"}
+PROMPT = {"prompt_name": "116.mp3", "prompt_type": "file", "prompt_file_contents": "SUQz"}
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "error"),
+    [
+        (
+            "createCustomerPrompt",
+            {"customer_name": "110000704", **PROMPT},
+            of_customer(-32601, "customer_id"),
+        ),
+        ("getCustomerPrompts", {"customer_name": "110000704"}, of_customer(-32001, "i_customer")),
+        (
+            "deleteCustomerPrompt",
+            {**CUSTOMER, "prompt_name": "file4.wav.mp3a"},
+            printed(-32001, "V_VALUE_NOT_FOUND", "prompt_name", NOT_FOUND, value="file4.wav.mp3a"),
+        ),
+        (
+            "updatePremediaAccountSettings",
+            {"sip_id": UNKNOWN, "scenario_id": "3"},
+            printed(-32001, "V_VALUE_NOT_FOUND", "sip_id", NOT_FOUND, value=UNKNOWN),
+        ),
+        (
+            "updatePremediaAccountSettings",
+            {"sip_id": SIP_ID, "scenario_id": "4"},
+            printed(-32001, "V_VALUE_NOT_FOUND", "scenario_id", NOT_FOUND, value="4"),
+        ),
+        (
+            "updatePremediaAccountSettings",
+            {"sip_id": SIP_ID, "scenario_id": 3, "answer": 3},
+            printed(-32602, "V_VALUE_NOT_IN_LIST", "answer", NOT_IN_LIST, currentvalue="3", value="0,1"),
+        ),
+        (
+            "setAccountPrompt",
+            {"sip_id": SIP_ID, "prompt_name": "116.mp3", "side": "C"},
+            printed(-32602, "V_VALUE_NOT_IN_LIST", "side", NOT_IN_LIST, currentvalue="C", value="A, B"),
+        ),
+        (
+            "unsetAccountPrompt",
+            {"sip_id": UNKNOWN, "side": "A"},
+            printed(-32001, "V_VALUE_NOT_FOUND", "sip_id", NOT_FOUND, value=UNKNOWN),
+        ),
+        (
+            "setFollowme",
+            {"sip_id": SIP_ID, "caller_id": "+74951348579"},
+            printed(
+                -32602,
+                "V_REGEX_DO_NOT_MATCH",
+                "caller_id",
+                "The {attribute} property must match regular expression {pattern}.",
+                pattern=r"/^7\d{10}$/",
+            ),
+        ),
+        (
+            "getFollowmeAccountSettings",
+            {"sip_id": ANOTHERS},
+            printed(
+                -32002,
+                "C_PERMISSION_DENIED",
+                r"common\models\premedia\api\Account",
+                "You don't have access to this {attribute} «{value}».",
+                value="",
+            ),
+        ),
+        (
+            "getFollowmeAccountSettings",
+            {"sip_id": UNKNOWN},
+            printed(-32602, "V_VALUE_NOT_FOUND", "sip_id", NOT_FOUND, value=UNKNOWN),
+        ),
+        (
+            "addNumbers",
+            {"region_code": "MOW", "quantity": 11, "dial_code": 495},
+            printed(
+                -32602,
+                "B_INSUFFICIENT_FUNDS_FOR_NUMBERS",
+                "quantity",
+                "Insufficient funds to connect {value} numbers",
+                value=11,
+            ),
+        ),
+        (
+            "deleteGBLRule",
+            {"gbl_rule": "79266966166"},
+            printed(-32001, "V_VALUE_NOT_FOUND", "gbl_rule", NOT_FOUND, value="79266966166"),
+        ),
+        (
+            "getGBLRules",
+            {},
+            printed(-32603, "A_CAPI_GET_RATES", "Tariff", "Failed to get rates for {attribute}"),
+        ),
+    ],
+)
+def test_an_error_reads_as_in_the_reference(
+    serve: Serve, method: str, params: dict[str, object], error: dict[str, object]
+) -> None:
+    body = {"jsonrpc": "2.0", "id": "1", "method": method, "params": params}
+    user = "south19" if method == "getGBLRules" else "south"
+    answered = httpx.post(f"{serve(make_app())}/mtt-callback/v1/api", json=body, auth=(user, "key"))
+    assert (answered.status_code, answered.json()) == (200, {"jsonrpc": "2.0", "id": "1", "error": error})
+
+
 # --- text messages ---------------------------------------------------------------------------------------
 
 
@@ -235,9 +374,10 @@ def texts(serve: Serve) -> Adapter:
 def test_messages_are_listed_page_by_page_and_found(texts: Adapter) -> None:
     async def story(ask: Ask) -> None:
         first = await ask("messages")
-        assert (first["page"], first["limit"], len(first["messages"])) == (0, 20, 20)
+        assert (first["page"], first["limit"], first["offset"], len(first["messages"])) == (0, 20, 0, 20)
         second = await ask("messages", offset=20)
-        assert (second["page"], len(second["messages"]), second["next"]) == (1, first["total"] - 20, "")
+        assert (second["page"], second["offset"], second["next"]) == (1, 20, "")
+        assert len(second["messages"]) == first["total"] - 20
         delivered = await ask("messages", status="delivered", direction="outbound")
         assert {one["status"] for one in delivered["messages"]} == {"delivered"}
         newest = first["messages"][0]

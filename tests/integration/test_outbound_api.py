@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from connecting import connecting
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
+from upstream import application
 from world import World
 
 from dialer.api import outbound
@@ -94,8 +96,10 @@ def api(database: Engine, redis_server: str, tmp_path: Path, serve: Callable[[An
         rung.extend(ids)
 
     singles = outbound.make_router(database, settings, ring, world.clock)
-    app = make_app(database, settings, ring_import=lambda _: None, extra_routers=[singles])
-    with httpx.Client(base_url=serve(app), timeout=20) as client:
+    with (
+        application(database, settings, singles) as app,
+        httpx.Client(base_url=serve(app), timeout=20) as client,
+    ):
         yield Api(world, client, rung)
     world.close()
 
@@ -227,7 +231,7 @@ def _cdr_of_a_password(api: Api) -> dict[str, Any]:
     ("changes", "status", "named"),
     [({"agent_number": "12"}, 400, "agent_number"), ({"destination_number": ""}, 400, "destination_number"),
      ({"destination_number": NUMBER}, 400, "destination_number"), ({"caller_id": "x"}, 400, "caller_id"),
-     ({"recording_option": "customer"}, 400, "recording_option"), ({}, 400, "cannot connect two people")],
+     ({"recording_option": "customer"}, 400, "cannot record one side"), ({}, 400, "cannot connect two people")],
 )  # fmt: skip
 def test_a_click_that_cannot_be_taken_is_named_and_leaves_nothing(
     api: Api, changes: dict[str, Any], status: int, named: str
@@ -256,6 +260,7 @@ def test_somebody_waits_for_four_statements(
         pytest.skip("about round trips")
     if path == "click2call":
         api.world.set_provider(kind=connecting.kind)
+    api.world.clock.now = datetime.now(UTC)  # the worker's is the database's own
     api.ask(path, body)  # what a process remembers, it now does
     alone: list[bool] = []
     execute = psycopg.Cursor.execute
@@ -271,9 +276,19 @@ def test_somebody_waits_for_four_statements(
     with writing(api.world.engine) as connection:
         alone.clear()
         assert claim(
-            connection, api.world.limiter, api.world.adapters, [request_id], api.world.clock.now, single=True
+            connection, api.world.limiter, api.world.adapters, [request_id], None, single=True
         ).placements
-        assert alone == [False, False], "they share one"
+        assert alone == [False, False], "they share one, and the first of them tells the time"
+
+
+def test_a_request_that_somebody_waits_for_is_held_against_few_routes(api: Api) -> None:
+    app = make_app(
+        api.world.engine,
+        Settings(_env_file=None),
+        extra_routers=[outbound.make_router(api.world.engine, Settings(_env_file=None), print)],
+    )
+    paths = list(app.openapi()["paths"])
+    assert set(paths[:3]) == {"/api/outbound_call", "/api/click2call", "/v1/calls"}
 
 
 def test_with_the_broker_away_it_is_accepted_all_the_same(
@@ -282,9 +297,12 @@ def test_with_the_broker_away_it_is_accepted_all_the_same(
     settings = Settings(home=tmp_path / "home", redis_url="redis://127.0.0.1:1/0", _env_file=None)
     doorbell = Doorbell(make_celery(settings))
     singles = outbound.make_router(database, settings, doorbell.place_singles, api.world.clock)
-    serve(make_app(database, settings, ring_import=lambda _: None, extra_routers=[singles]))
+    serve(make_app(database, settings, extra_routers=[singles]))
     with capture_logs() as logs:
         request_id = api.ask("outbound_call", OTP)["request_id"]
     assert api.world.call(request_id).state == CallState.RELEASED
-    assert [line["event"] for line in logs] == ["doorbell not rung"]
+    assert [line["event"] for line in logs] == [
+        "requests are not limited: Redis does not answer",
+        "doorbell not rung",
+    ]
     assert "1987" not in str(logs)

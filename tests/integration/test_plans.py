@@ -6,6 +6,7 @@ Here with some thousand rows; `python -m benchmarks.explain` does the same with 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,9 @@ from sqlalchemy.exc import ProgrammingError
 from world import World, people
 
 from benchmarks.explain import Watch
-from dialer.db import make_engine, writing
+from dialer.db import make_engine, reading, writing
+from dialer.lifecycle import CallState, DialStatus, Disposition
+from dialer.store import calls, cdrs, walk
 from workers import results
 
 pytestmark = pytest.mark.postgres
@@ -32,6 +35,7 @@ def world(database: Engine, redis_server: str) -> Iterator[World]:
     made = World(database, redis_server)
     add_calls(made, "CM0000000001", "COMPLETED", OVER)
     add_events(made, "CONSUMED", OVER)
+    add_cdrs(made, OVER)
     with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE"))
     # … and now it is out of date.
@@ -44,7 +48,7 @@ def world(database: Engine, redis_server: str) -> Iterator[World]:
 @pytest.fixture
 def watch(world: World) -> Iterator[Watch]:
     """Watches all that the world's engine sends from now on."""
-    watch = Watch({"call": OVER, "event": OVER}, most_read=20 * BATCH)
+    watch = Watch({"call": OVER, "cdr": OVER, "event": OVER}, most_read=20 * BATCH)
     watched = make_engine(world.engine.url.render_as_string(hide_password=False), pool_size=1)
     watch.on(watched)
     try:
@@ -86,6 +90,19 @@ def add_events(world: World, state: str, count: int) -> None:
         )
 
 
+def add_cdrs(world: World, count: int) -> None:
+    with writing(world.engine) as connection:
+        connection.execute(
+            sa.text(
+                """INSERT INTO cdr (account_id, campaign_id, call_id, attempt_id, kind, e164, caller_id, disposition,
+                dial_status, call_date, dtmf_inputs)
+                SELECT :account, 'CM0000000001', '1' || lpad(n::text, 19, '0'), '1' || lpad(n::text, 19, '0') || '-1',
+                'CAMPAIGN', '+47' || n, '', 'ANSWERED', 'ANSWER', :now, '' FROM generate_series(1, :count) AS n"""
+            ),
+            {"account": world.account_id, "count": count, "now": world.clock.now},
+        )
+
+
 def too_much(watch: Watch) -> dict[str, set[str]]:
     return {one.name: one.problems for one in watch.statements.values() if one.problems}
 
@@ -106,4 +123,49 @@ def test_events_are_consumed_without_reading_all_that_wait(world: World, watch: 
     for _ in range(SETTLED):
         assert results.consume(world.engine, world.clock, BATCH) == BATCH
     assert "store.events.mark" in watch.statements
+    assert not too_much(watch)
+
+
+RARE_CALLS = [
+    calls.Filter(states=[CallState.UNKNOWN]),
+    calls.Filter(kind="CLICK_TO_CALL"),
+    calls.Filter(kind="CAMPAIGN", states=[CallState.WAITING]),
+    calls.Filter(campaign_id="CM0000000002", states=[CallState.WAITING]),
+    calls.Filter(e164="+4717"),
+]
+RARE_CDRS = [
+    cdrs.Filter(disposition=Disposition.BUSY),
+    cdrs.Filter(came_in=True, e164="+4717"),
+    cdrs.Filter(campaign_id="CM0000000001", dial_status=DialStatus.BUSY),
+    cdrs.Filter(e164="+4717", disposition=Disposition.ANSWERED),
+    cdrs.Filter(call_id=f"1{17:019}"),
+]
+
+
+def test_what_matches_rarely_is_sought_among_so_many_rows(
+    world: World, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walk, "MOST", 20 * BATCH - 1)
+    world.campaign(world.contact_list(), id="CM0000000002")
+    for _ in range(SETTLED):
+        for rare in RARE_CALLS:
+            with reading(world.engine) as connection:
+                found = calls.page(connection, world.account_id, rare, BATCH)
+            assert len(found.rows) == (1 if rare.e164 else 0)
+        for wanted in RARE_CDRS:
+            with reading(world.engine) as connection:
+                cdrs.page(connection, world.account_id, wanted, BATCH, newest_first=True)
+    assert {"store.calls.page", "store.cdrs.page"} <= set(watch.statements)
+    assert not too_much(watch)
+
+
+def test_a_pass_over_those_who_wait_reads_a_page_of_them(world: World, watch: Watch) -> None:
+    add_calls(world, "CM0000000003", "WAITING", OTHERS)
+    after = (datetime.fromtimestamp(0, UTC), "")
+    for _ in range(SETTLED):
+        with reading(world.engine) as connection:
+            page = calls.waiting_after(connection, "CM0000000003", after, BATCH)
+        assert len(page) == BATCH
+        after = page[-1].due_at, page[-1].id
+    assert watch.statements["store.calls.waiting_after"].most_rows <= BATCH
     assert not too_much(watch)

@@ -14,6 +14,11 @@ from dialer.priority import AUTOGROUP, STEPS
 STEP_BACK = "from dialer.priority import step_back; step_back(); step_back(); import os; print(os.nice(0))"
 
 
+HAND_OVER = (
+    "from dialer.priority import hand_over_soon; hand_over_soon(); import sys; print(sys.getswitchinterval())"
+)
+
+
 @pytest.mark.skipif(not hasattr(os, "nice"), reason="this system knows no priorities")
 @pytest.mark.parametrize("alone", [True, False])
 def test_who_steps_back_does_it_once_and_takes_along_no_other_of_its_session(alone: bool) -> None:
@@ -29,3 +34,14 @@ def test_who_steps_back_does_it_once_and_takes_along_no_other_of_its_session(alo
     assert int(stepped.stdout) == max(STEPS, os.nice(0))
     assert os.nice(0) <= int(stepped.stdout)
     assert (AUTOGROUP.read_text() if AUTOGROUP.exists() else "") == before
+
+
+def test_threads_of_a_process_that_is_waited_for_hand_over_ten_times_as_soon() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", HAND_OVER],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(told.stdout) <= sys.getswitchinterval() / 10

@@ -37,6 +37,7 @@ from workers import cdrs, lookups, replies
 
 Serve = Callable[[Any], str]
 KIND = adapter_class("cpaas")
+IOTCOMMS = {"domain": "customer.example.com", "token": "s3same", "sip_host": "sip.example.com"}
 FIRST = KIND.patience().first.total_seconds()
 LAST = KIND.patience().last.total_seconds()
 
@@ -156,6 +157,22 @@ def test_an_attempt_whose_reply_was_lost_is_found_by_its_numbers(
     assert world.rows(t.cdr)[0].provider_reference == attempt.provider_reference
     assert world.rows(t.call)[0].state == CallState.COMPLETED
     assert set(provider.asked) == {"get_cdr_by_date"}
+
+
+def test_of_a_lost_reply_the_cdr_is_found_behind_a_thousand_others(world: World, provider: Provider) -> None:
+    attempt_id = provider.dial("13")
+    ended = format_datetime(world.clock.now + timedelta(seconds=20), usegmt=True)
+    ours = {"request_id": "ours", "dial_status": "BUSY", "end": ended, "call_duration": 9}
+    ours |= {"dialed_number": "919979271213", "caller_id": world.attempt(attempt_id).caller_id}
+    others = [ours | {"request_id": f"r{place}", "dialed_number": "919979271299"} for place in range(1000)]
+    pages = iter([others, [ours]])
+    provider.instead = lambda: JSONResponse({"response": {"result": next(pages), "success": "true"}})
+    world.clock.forward(60)
+    world.look_up([attempt_id])
+    assert provider.asked == ["get_cdr_by_date"] * 2
+    attempt = world.attempt(attempt_id)
+    assert (attempt.disposition, attempt.provider_reference) == ("BUSY", "ours")
+    world.check()
 
 
 def test_the_cdr_of_another_attempt_is_not_taken_for_that_of_one_without_a_reference(
@@ -350,6 +367,62 @@ def test_reconcile_after_ends_it(world: World, provider: Provider) -> None:
     assert row.settle_at - row.submitted_at == timedelta(seconds=FIRST)
 
 
+# --- keys --------------------------------------------------------------------------------------------------
+
+SURVEY: dict[str, Any] = {
+    "first": "main",
+    "menus": {
+        "main": {"prompts": [{"text": "Press 2."}], "keys": {"2": {"does": "go_to", "menu": "more"}}},
+        "more": {
+            "prompts": [{"text": "Press 1 or 9."}],
+            "keys": {"1": {"does": "notify"}, "9": {"does": "opt_out"}},
+        },
+    },
+}
+
+
+def asked_once(world: World, attempt_id: str) -> None:
+    world.look_up([attempt_id])
+
+
+def read_once(world: World, _: str) -> None:
+    cdrs.claim_due(world.engine, world.clock)
+    world.read_cdrs()
+
+
+@pytest.mark.parametrize("learn", [asked_once, read_once])
+@pytest.mark.parametrize(("keys", "leaves"), [("29", True), ("21", False), ("9", False), ("(none)", False)])
+def test_who_opts_out_by_a_key_that_is_only_found_by_asking_is_not_rung_again(
+    world: World, provider: Provider, learn: Callable[[World, str], None], keys: str, leaves: bool
+) -> None:
+    somebody = people(1)
+    of_cpaas = world.rows(t.provider)[0]
+    # Another kind walks people through menus.
+    world.set_provider(kind="iotcomms", credentials=world.box.seal(IOTCOMMS))
+    policy = {**repeating(2), "rules": {"ANSWERED": {"times": 1, "delays": [60]}}}
+    campaign = world.campaign(
+        world.contact_list(somebody), type=1, announcement_text=None, flow=SURVEY, repeat_policy=policy
+    )
+    (placement,) = world.claim(world.release()).placements
+    attempt_id = placement.submission.attempt_id
+    world.answer([attempt_id], Outcome.PLACED, provider_reference="theirs")
+    world.set_provider(kind=of_cpaas.kind, credentials=of_cpaas.credentials)
+    world.clock.forward(60)
+    cdr = {"request_id": "theirs", "dial_status": "ANSWER", "dtmf_inputs": keys}
+    cdr["end"] = format_datetime(world.clock.now, usegmt=True)
+    provider.instead = lambda: JSONResponse({"response": {"result": [cdr], "success": "true"}})
+    for _ in range(2):
+        learn(world, attempt_id)
+    assert [row.dtmf_inputs for row in world.rows(t.cdr)] == ["" if keys == "(none)" else keys]
+    listed = [row.e164 for row in world.rows(t.dnd_number, dnd_list_id=world.global_dnd)]
+    assert listed == ([somebody[0].e164] if leaves else [])
+    assert world.states(campaign) == {"WAITING": 1}
+    world.clock.forward(120)
+    world.set_provider(kind="iotcomms", credentials=world.box.seal(IOTCOMMS))
+    assert len(world.claim(world.release()).placements) == (0 if leaves else 1)
+    world.check()
+
+
 # --- CDRs --------------------------------------------------------------------------------------------------
 
 
@@ -365,9 +438,23 @@ def test_cdrs_are_due_every_so_often_and_for_one_only(world: World, provider: Pr
     world.clock.forward(KIND.cdrs_every.total_seconds() + 1)
     world.set_provider(enabled=False)
     assert due(world) == []
-    world.set_provider(enabled=True, kind="mitto")
+    world.set_provider(enabled=True, disabled_at=None, kind="mitto")
     assert due(world) == [], "mitto keeps none"
     assert len(world.rows(t.cdr_poll)) == 1
+
+
+def test_cdrs_of_the_last_calls_of_a_provider_are_read_after_it_was_disabled(
+    world: World, provider: Provider
+) -> None:
+    attempt_id = provider.dial("52")
+    world.set_provider(enabled=False, disabled_at=world.clock.now)
+    world.clock.forward(120)
+    assert due(world) == [world.provider_id]
+    assert world.read_cdrs()
+    assert world.attempt(attempt_id).billsec
+    world.clock.forward(cdrs.READ_ON_FOR.total_seconds())
+    assert due(world) == [], "not for ever"
+    world.check()
 
 
 def test_cdrs_settle_what_nobody_asked_about_and_are_read_again_without_harm(
@@ -420,6 +507,25 @@ def test_no_more_pages_of_a_span_are_read_than_there_can_be(
     assert world.read_cdrs()
     assert provider.asked == ["get_cdr_by_date"]
     assert world.rows(t.cdr_poll)[0].read_to == world.clock.now
+
+
+def test_a_word_of_a_cdr_that_is_in_no_table_is_kept_and_counted_once(
+    world: World, provider: Provider
+) -> None:
+    attempt_id = provider.dial()
+    ended = format_datetime(world.clock.now, usegmt=True)
+    reference = world.attempt(attempt_id).provider_reference
+    cdr = {"request_id": reference, "dial_status": "ABDUCTED", "end": ended}
+    provider.instead = lambda: JSONResponse({"response": {"result": [cdr], "success": "true"}})
+    due(world)
+    for _ in range(2):
+        assert world.read_cdrs()
+    assert (world.attempt(attempt_id).state, world.attempt(attempt_id).disposition) == ("ENDED", "UNKNOWN")
+    (event,) = world.rows(t.event)
+    assert (event.method, event.state, event.attempt_id) == ("CDR", "CONSUMED", attempt_id)
+    assert json.loads(event.body) == cdr
+    assert [(row.provider_id, row.events) for row in world.rows(t.unknown_word)] == [(world.provider_id, 1)]
+    world.check()
 
 
 def test_of_whole_days_only_what_is_new_is_taken_in(world: World, provider: Provider) -> None:

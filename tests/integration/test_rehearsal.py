@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from redis import Redis
 from running import Bell
 from sqlalchemy import Connection, Engine, create_engine
+from structlog.testing import capture_logs
 from world import World, people
 
+from dialer import http
 from dialer.api.webhooks import Webhooks
 from dialer.asgi import _rehearse
 from dialer.campaigns.release import BATCH
@@ -23,10 +27,19 @@ from dialer.db import reading
 from dialer.lifecycle import CallState
 from dialer.models import metadata
 from dialer.pace.limiter import Limiter
+from dialer.providers.live import Response
 from dialer.settings import Settings
 from dialer.store import tables as t
 from workers import rehearsal
-from workers.rehearsal import CALLS, EVENTS, SINGLES, Part, Stage
+from workers.live_rehearsal import answer_live
+from workers.rehearsal import CALLEES, CALLS, EVENTS, SINGLES, Part, Stage
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two hundred requests at once are all answered, however slow the machine is today."""
+    monkeypatch.setattr(rehearsal, "PATIENCE", 60.0)
+    monkeypatch.setattr(http, "TIMEOUT", httpx.Timeout(60.0))
 
 
 @pytest.fixture
@@ -101,6 +114,26 @@ def test_a_part_does_what_is_done_all_day_and_leaves_nothing(
         assert everything(connection) == before
 
 
+@pytest.mark.parametrize(("kind", "answers"), [("iotcomms", 2), ("mtt-callback", 2), ("mitto", 0)])
+def test_live_answers_of_the_kinds_in_use_are_rehearsed(
+    database: Engine, redis_server: str, kind: str, answers: int
+) -> None:
+    world = World(database, redis_server)
+    world.set_provider(kind=kind, open_settings={"sip_host": "sip.example.com"})
+    seen: list[list[Response]] = []
+    with reading(database) as connection:
+        before = everything(connection)
+    rehearsal.rehearse(database, world.limiter, lambda stage: seen.append(answer_live(stage)))
+    assert [len(one) for one in seen] == [answers]
+    for response in seen[0][:1]:
+        assert CALLEES[0].removeprefix("+") in response.body.decode(), (
+            "the rule that is played connects with them"
+        )
+    with reading(database) as connection:
+        assert everything(connection) == before
+    world.close()
+
+
 def test_real_calls_are_left_alone(database: Engine, redis_server: str) -> None:
     world = World(database, redis_server)
     campaign_id = world.campaign(world.contact_list(people(3)))
@@ -166,3 +199,19 @@ def test_who_cannot_rehearse_goes_to_work_all_the_same(database: Engine, limiter
     assert played == []  # there is nothing to play with
     rehearsal.rehearse(database, limiter, breaks, comes_after)
     assert played == ["breaks", "comes after"]
+
+
+def test_before_forks_no_file_and_no_thread_is_left_open(database: Engine) -> None:
+    """A fork closes every file, and what still held one would close another's later."""
+
+    def held() -> set[str]:
+        return set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+
+    database.dispose()
+    files, threads = held(), threading.active_count()
+    with capture_logs() as told:
+        rehearsal.rehearse_for_forks(database)
+    assert [line for line in told if "rehears" in line["event"]] == [], "every part was played"
+    database.dispose()
+    assert held() <= files
+    assert threading.active_count() == threads

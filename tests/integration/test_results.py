@@ -254,8 +254,9 @@ def test_a_consumer_stays_while_events_come_in_large_groups(
 
 def test_a_consumer_that_finds_few_leaves_the_rest_to_the_next_doorbell(world: World) -> None:
     """Else it would answer fewer doorbells than are rung while events come, and their queue would only grow."""
-    world.campaign(world.contact_list(people(2)))
-    first, second = world.dial(world.release())
+    world.campaign(world.contact_list(people(3)))
+    known, first, second = world.dial(world.release())
+    world.end([known])  # from now on it is known that the account has no webhooks
     world.tell(first, "busy")
     once = statements(world.engine, lambda: results.consume(world.engine, world.clock))
     world.tell(second, "busy")
@@ -263,7 +264,7 @@ def test_a_consumer_that_finds_few_leaves_the_rest_to_the_next_doorbell(world: W
         statements(world.engine, lambda: results.keep_consuming(world.engine, world.clock, seconds=60))
         == once
     )
-    assert events_by_state(world) == {"CONSUMED": 2}
+    assert events_by_state(world) == {"CONSUMED": 3}
 
 
 def test_a_consumer_that_finds_nothing_leaves_at_once(world: World) -> None:
@@ -286,6 +287,18 @@ def test_odd_events_are_kept_raw_and_stop_nobody(world: World) -> None:
     assert call_of(world, attempt_id).state == CallState.COMPLETED
     assert events_by_state(world) == {"CONSUMED": 1, "UNMATCHED": 2, "UNREADABLE": 4}
     world.check()
+
+
+def test_a_providers_alarm_is_counted_for_somebody_to_look_at(world: World) -> None:
+    settings = {"domain": "customer.example", "sip_host": "sip.example.com", "token": "t0ken"}
+    world.set_provider(kind="iotcomms", credentials=world.box.seal(settings))
+    body = b'{"type": "callEventError", "sessionId": "S1", "error": "No response to callEvent request"}'
+    world.tell_raw("", method="POST", path="alarms", body=body)
+    world.consume()
+    (event,) = world.rows(t.event)
+    assert (event.state, event.attempt_id) == ("CONSUMED", None)
+    assert event.error.endswith("callEventError, No response to callEvent request")
+    assert [row.events for row in world.rows(t.unknown_word)] == [1]
 
 
 def test_a_provider_cannot_speak_of_anothers_attempts(world: World) -> None:
@@ -320,6 +333,7 @@ def test_what_was_not_understood_is_counted_by_provider_and_kept_with_the_reason
 
 
 def test_what_is_understood_costs_no_statement_for_counting(world: World) -> None:
+    world.end([one_attempt(world)])  # from now on it is known that the account has no webhooks
     attempt_id = one_attempt(world)
     world.tell(attempt_id, "busy")
     understood = statements(world.engine, lambda: results.consume(world.engine, world.clock))

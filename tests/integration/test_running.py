@@ -224,6 +224,14 @@ def test_a_worker_that_was_frozen_gives_back_what_it_had_claimed(world: World, t
         world.check()
 
 
+@pytest.fixture
+def claims_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claims and tokens are good for a minute, so that a machine that is slow today gives nothing back as too old."""
+    monkeypatch.setattr("workers.dispatch.FRESH", 60.0)
+    monkeypatch.setattr("workers.claim.good_for", lambda calls_per_minute: 60.0)
+
+
+@pytest.mark.usefixtures("claims_keep")
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:1/api", "http://nobody.invalid/api"])
 def test_a_provider_that_cannot_be_reached_costs_no_call_and_no_repeat(world: World, base_url: str) -> None:
     world.set_provider(base_url=base_url)
@@ -242,6 +250,7 @@ def test_a_provider_that_cannot_be_reached_costs_no_call_and_no_repeat(world: Wo
     world.check()
 
 
+@pytest.mark.usefixtures("claims_keep")
 def test_calls_that_wait_for_the_pace_hold_up_nobody_and_go_when_it_lets_them(
     world: World, tmp_path: Path
 ) -> None:
@@ -279,6 +288,7 @@ def silent_server() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0), backlog=64)
 
 
+@pytest.mark.usefixtures("claims_keep")
 def test_a_provider_that_hangs_leaves_places_for_the_others(world: World, tmp_path: Path) -> None:
     with silent_server() as hanging, Running(world, tmp_path, workers=1) as running:
         for one in running.schedulers:
@@ -352,6 +362,7 @@ def test_a_wave_of_429s_is_one_reason_to_wait_longer_and_not_many(world: World) 
             dispatcher.close()
             server.shutdown()
     assert world.states(campaign) == {"WAITING": 20}
+    assert {row.due_at for row in world.rows(t.call)} == {world.clock.now}, "somebody else may carry them now"
     (provider,) = world.rows(t.provider)
     assert provider.breaker_trips == 0, str(Counter(row.detail for row in world.rows(t.attempt)))
     assert provider.held_until - world.clock.now < timedelta(seconds=1.5), (

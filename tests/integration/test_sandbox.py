@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -137,6 +138,9 @@ def activate(
         ({**GOOD, "volume": 3}, "invalidDataError"),
         ({**GOOD, "gender": 0}, "invalidDataError"),
         ({**GOOD, "isRepeat": 1, "repeatBusy": 1, "repeatBusyCount": -1}, "invalidDataError"),
+        ({**GOOD, "isRepeat": 1, "repeatBusy": 1, "repeatBusyCount": 2}, "invalidDataError"),
+        ({**GOOD, "isRepeat": 1, "repeatBusy": 1, "repeatBusyCount": "2"}, "invalidSchemeError"),
+        ({**GOOD, "isRepeat": 2}, "invalidDataError"),
     ],
 )
 def test_only_what_the_reference_allows_is_taken(body: object, status: str) -> None:
@@ -153,11 +157,51 @@ def test_an_activation_with_repeats_gets_a_request_id() -> None:
 
 
 @pytest.mark.parametrize(
+    ("end", "switched_on", "errors"),
+    [
+        ("0001", {"Busy": 2}, [17, 0]),
+        ("0101", {"Busy": 2}, [17, 17, 17]),
+        ("0101", {"Busy": 2, "NoAnswer": 9}, [17, 17, 17]),
+        ("0201", {"Busy": 1, "NoAnswer": 1}, [17, 16, 16]),
+        ("0101", {"NoAnswer": 2}, [17]),
+        ("0003", {"Failed": 1}, [19, 0]),
+        ("0000", {"Busy": 1, "NoAnswer": 1, "Failed": 1}, [0]),
+        ("0000", {"Answered": 1}, [0, 0]),
+    ],
+)
+def test_repeats_are_played_until_they_are_used_up(
+    end: str, switched_on: dict[str, int], errors: list[int]
+) -> None:
+    order = {**GOOD, "destAddr": f"4670000{end}", "isRepeat": 1}
+    for on, times in switched_on.items():
+        order |= {f"repeat{on}": 1, f"repeat{on}Count": times, f"repeat{on}Int": 600}
+
+    async def story() -> list[str]:
+        inbox = Inbox()
+        async with (
+            running(inbox.app) as hook,
+            running(make_app(time_scale=0, callback_url=f"{hook}/hook")) as url,
+            httpx.AsyncClient() as client,
+        ):
+            await client.post(f"{url}/mitto/apps/activate", json=order, headers=KEY)
+            await until(lambda: len(inbox.events) == 2 * len(errors))
+            stats = (await client.get(f"{url}/sandbox/stats")).json()
+            assert stats["callbacks"]["waiting"] == 0
+        return [event.query for event in inbox.events]
+
+    told = [parse_qs(query) for query in asyncio.run(story())]
+    assert [one["type"][0] for one in told] == ["startCallback", "endCallback"] * len(errors)
+    assert [int(one["error"][0]) for one in told[1::2]] == errors
+
+
+@pytest.mark.parametrize(
     ("options", "status"),
     [
         ({"headers": {}}, "invalidAccessKeyError"),
         ({"headers": {"X-Authorization": "k3y"}}, "invalidAccessKeyError"),
         ({"headers": {"X-Authorization": "AccessKey other"}}, "invalidAccessKeyError"),
+        ({"headers": {"X-Authorization": "AccessKey prohibited-app"}}, "prohibitedForAppError"),
+        ({"headers": {"X-Authorization": "AccessKey prohibited-service"}}, "prohibitedForServiceError"),
         ({"headers": {"X-Authorization": "AccessKey k3y"}}, "ok"),
         ({"headers": {}, "params": {"X-Authorization": "AccessKey k3y"}}, "ok"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from sqlalchemy import Engine
 import dialer.models
 import dialer.store
 from dialer import schema
-from dialer.db import SQLITE_BUSY_TIMEOUT, make_engine, reading
+from dialer.db import SQLITE_BUSY_TIMEOUT, make_engine, reading, writing
 from dialer.models import metadata
+from dialer.store import audit
+from dialer.store import tables as t
 
 
 def test_the_models_are_the_migrated_schema(database: Engine) -> None:
@@ -37,6 +40,20 @@ def test_what_alembic_does_not_compare_is_the_same_too(database: Engine) -> None
         checks = {check["name"] for check in inspector.get_check_constraints(table.name)}
         named = {str(one.name) for one in table.constraints if isinstance(one, sa.CheckConstraint)}
         assert named <= checks
+
+
+@pytest.mark.parametrize("statement", [t.audit_entry.update().values(actor="nobody"), t.audit_entry.delete()])
+def test_the_database_keeps_the_audit_log(database: Engine, statement: sa.UpdateBase) -> None:
+    at = datetime(2026, 9, 25, tzinfo=UTC)
+    with writing(database) as connection:
+        audit.add(connection, "AC1", "operator", "campaign.pause", "CM1", at)
+    with (
+        pytest.raises(sa.exc.DBAPIError, match="audit log are never changed or deleted"),
+        writing(database) as connection,
+    ):
+        connection.execute(statement)
+    with reading(database) as connection:
+        assert [row.actor for row in audit.of_subject(connection, "AC1", "CM1")] == ["operator"]
 
 
 def test_upgrading_twice_changes_nothing(database: Engine) -> None:

@@ -19,6 +19,10 @@ LEAKS = {
     "a spoken code": "logging.getLogger('x').error('says 7, 3, 0, 5, 1, 9')",
     "a log file": "secrecy.hear('worker.log', 'line one\\nto +12025550150\\n')",
     "a secret of its own": "secrecy.keep('an-auth-key-of-now'); secrecy.hear('up.log', 'an-auth-key-of-now')",
+    "a login as it is sent": "print('dXNlcjpzM3NhbWU=')",
+    "any login as it is sent": "print({'Authorization': 'Basic c29tZWJvZHk6dGhlaXIgb3du'})",
+    "a login of its own": "secrecy.keep_login('me', 'my-own'); print(secrecy.as_sent('me', 'my-own'))",
+    "a token": "print('eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhY21lIn0.c2lnbmF0dXJl')",
     "a number of its own": "secrecy.keep('33612345678'); print('to +33612345678')",
 }
 HARMLESS = (
@@ -26,6 +30,8 @@ HARMLESS = (
     "pid=1987 port=1987 127.0.0.1:1987 line 1987",
     "took 0.1987 s at 2026-01-13T12:19:87.730519Z",
     "number tag 9f86d081, 1234567890123 bytes",
+    "set the user of Basic authorization: Basic auth, basic settings",
+    "eyJhbGciOiJSUzI1NiJ9 is the head of a token",
 )
 PLAIN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:anyio")
 HEAD = "import logging, subprocess, sys\nimport secrecy\n"

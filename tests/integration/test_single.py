@@ -48,12 +48,16 @@ class Rung:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.singles: list[str] = []
+        self.others: list[str] = []
 
     def place_calls(self, ids: Any) -> None:
         self.calls += ids
 
     def place_singles(self, ids: Any) -> None:
         self.singles += ids
+
+    def place_others(self, ids: Any) -> None:
+        self.others += ids
 
 
 # --- the way of a password -----------------------------------------------------------------------------------

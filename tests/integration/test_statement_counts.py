@@ -27,7 +27,8 @@ MOST = {
     "store events": {"postgresql": 1, "sqlite": 1},
     "consume": {"postgresql": 13, "sqlite": 14},
     "reap": {"postgresql": 6, "sqlite": 8},
-    "settle": {"postgresql": 11, "sqlite": 12},
+    # One of them asks who has webhooks, which a process does once in two seconds.
+    "settle": {"postgresql": 12, "sqlite": 13},
 }
 
 

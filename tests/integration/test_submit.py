@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine
@@ -20,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from wire import Server, client_of, free_port, http, replying, reset, run, serving, silent
+from wire import Server, black_hole, client_of, free_port, http, replying, reset, run, serving, silent
 
 from dialer.http import Trace, make_request
 from dialer.providers.base import check, submit
@@ -134,22 +133,9 @@ def test_an_unknown_host_is_not_sent() -> None:
 
 def test_a_connect_timeout_is_not_sent() -> None:
     async def story() -> tuple[SubmitResult, Trace]:
-        # A listener whose backlog is full answers no further SYN: a black hole on loopback.
-        with socket.socket() as full:
-            full.bind(("127.0.0.1", 0))
-            full.listen(0)
-            fillers = [socket.socket() for _ in range(4)]
-            for filler in fillers:
-                filler.setblocking(False)
-                filler.connect_ex(full.getsockname())
-            trace = Trace()
-            try:
-                return await place(
-                    f"http://127.0.0.1:{full.getsockname()[1]}", connect=0.3, trace=trace
-                ), trace
-            finally:
-                for filler in fillers:
-                    filler.close()
+        trace = Trace()
+        with black_hole() as url:
+            return await place(url, connect=0.3, trace=trace), trace
 
     result, trace = run(story())
     assert result.outcome is Outcome.NOT_SENT
@@ -569,26 +555,37 @@ def test_who_comes_without_waiting_is_looked_at_when_those_before_it_have_left_t
         server.shutdown()
 
 
-def test_a_request_that_is_cancelled_while_it_waits_for_its_turn_holds_up_nobody() -> None:
-    async def story() -> list[Outcome]:
-        async with serving(replying(said("ok"))) as server, client_of(50) as client:
-            target = adapter(server.url)
-            tasks: list[asyncio.Task[SubmitResult]] = []
+def test_a_request_that_may_be_sent_has_left_before_anything_else_happens() -> None:
+    """So that what a process was allowed to send it does not send when it wakes from having been frozen."""
 
-            def cancels_those_behind() -> bool:
-                for task in tasks[1:20]:
-                    task.cancel()
+    async def story() -> list[bool]:
+        asked: list[bool] = []
+        left: list[bool] = []
+        loop = asyncio.get_running_loop()
+
+        async with client_of(1) as client:
+            target = adapter(f"http://127.0.0.1:{server.server_port}")
+            await submit(client, target, CALL, timeout=5)
+
+            def may_send() -> bool:
+                asked.append(True)
                 return True
 
-            traces = [
-                Trace(may_send=cancels_those_behind),
-                *(Trace(may_send=lambda: True) for _ in range(29)),
-            ]
-            tasks += [
-                asyncio.create_task(submit(client, target, CALL, timeout=5, trace=trace)) for trace in traces
-            ]
-            done = await asyncio.gather(*tasks, return_exceptions=True)
-            assert sum(isinstance(one, asyncio.CancelledError) for one in done) == 19
-            return [one.outcome for one in done if isinstance(one, SubmitResult)]
+            def next_thing() -> None:
+                """Stands behind the request in every turn of the loop, over the connection that is there already."""
+                if asked:
+                    left.append(server.has(2))
+                else:
+                    loop.call_soon(next_thing)
 
-    assert run(story()) == [Outcome.PLACED] * 11
+            task = asyncio.create_task(
+                submit(client, target, CALL, timeout=30, trace=Trace(may_send=may_send))
+            )
+            loop.call_soon(next_thing)
+            await task
+        return left
+
+    with CountingServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert run(story()) == [True]
+        server.shutdown()

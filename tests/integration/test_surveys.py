@@ -101,6 +101,11 @@ def test_an_announcement_beside_the_flow_is_said_first(upstream: Upstream) -> No
     ("changes", "sentence"),
     [
         ({"flow": None}, "flow is missing: campaign_type 1 (survey) needs one"),
+        (
+            {"flow": None, "announcement_text": "{due} or {score}, press a key"},
+            "announcement_text asks for {due}, which 2 of the list's 2 contacts do not have",
+        ),
+        ({"announcement_text": "Dear {due}"}, "announcement_text asks for {due}"),
         ({"campaign_type": "0"}, "flow needs campaign_type 1"),
         ({"flow": {"first": "main"}}, "flow.menus is missing"),
         ({"flow": "press 1"}, "flow is not JSON"),
@@ -114,6 +119,31 @@ def test_an_announcement_beside_the_flow_is_said_first(upstream: Upstream) -> No
                 }
             },
             "flow.menus.main.prompts.0.text asks for {due}, which 2 of the list's 2 contacts do not have",
+        ),
+        (
+            {
+                "announcement_text": "Good day.",
+                "flow": {
+                    "first": "main",
+                    "menus": {
+                        "main": {
+                            "prompts": [{"text": "Dear"}, {"text": "{due}"}],
+                            "keys": {"1": {"does": "notify"}},
+                        }
+                    },
+                },
+            },
+            "flow.menus.main.prompts.1.text asks for {due}",
+        ),
+        (
+            {
+                "announcement_text": "Good day.",
+                "flow": {
+                    "first": "main",
+                    "menus": {"main": {"prompts": [{"text": "a"}] * 10, "keys": {"1": {"does": "notify"}}}},
+                },
+            },
+            "flow.menus.main.prompts may have at most 9 after what is said first",
         ),
         (
             {
@@ -133,6 +163,13 @@ def test_a_survey_that_cannot_be_is_refused_with_the_mend(
     status, response = upstream.refused("/api/create_campaign", survey(upstream, **changes))
     assert status == 400
     assert sentence in response["message"]
+
+
+def test_without_a_flow_every_digit_that_the_provider_knows_is_noted(upstream: Upstream) -> None:
+    mtt(upstream)
+    said = {"flow": None, "announcement_text": "Press a key.", "dynamic_announcement": "1"}
+    row = upstream.row_of(upstream.ask("/api/create_campaign", survey(upstream, **said))["campaign_id"])
+    assert row.flow["menus"]["main"]["keys"] == {digit: {"does": "notify"} for digit in "0123456789"}
 
 
 def test_without_a_provider_that_asks_for_keys_the_kinds_that_do_are_named(upstream: Upstream) -> None:

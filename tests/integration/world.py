@@ -31,10 +31,12 @@ from dialer.lifecycle import (
     CALL_ENDS,
     CALL_TRANSITIONS,
     CAMPAIGN_TRANSITIONS,
+    VERIFICATION_TRANSITIONS,
     AttemptState,
     CallKind,
     CallState,
     CampaignState,
+    VerificationState,
 )
 from dialer.pace.breaker import Tally
 from dialer.pace.limiter import Limiter
@@ -228,8 +230,7 @@ class World:
         return self._add(asked, NewClickToCall.read(given | body, None).single())
 
     def _add(self, asked: singles.Asked, wanted: single.NewSingle) -> str:
-        call_id, _ = single.add(self.engine, replace(asked, now=self.clock.now), wanted)
-        return call_id
+        return single.add(self.engine, replace(asked, now=self.clock.now), wanted).id
 
     def release_singles(self) -> list[str]:
         """Release the single calls that have waited for now."""
@@ -444,10 +445,22 @@ def statements(engine: Engine, do: Callable[[], object]) -> int:
 
 def check(engine: Engine) -> None:
     """Counters add up, history is unbroken, nobody is dialled twice, too often, or at night."""
-    with reading(engine) as connection:
+    # All tables as of one moment: processes may still be writing. SQLite gives that to every transaction.
+    snapshot = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with engine.connect().execution_options(**snapshot) as connection, connection.begin():
         every = {
             table.name: list(connection.execute(sa.select(table)).all())
-            for table in (t.account, t.campaign, t.call, t.attempt, t.cdr, t.campaign_count, t.contact)
+            for table in (
+                t.account,
+                t.campaign,
+                t.call,
+                t.attempt,
+                t.cdr,
+                t.campaign_count,
+                t.contact,
+                t.verification,
+                t.verification_send,
+            )
         }
         every["history"] = list(connection.execute(sa.select(t.history).order_by(t.history.c.id)).all())
         every["contact_list"] = list(connection.execute(sa.select(t.contact_list)).all())
@@ -471,6 +484,7 @@ def check(engine: Engine) -> None:
             assert (said[call.id].code is not None) == (call.ended_at is None)
             assert said[call.id].text is None or call.ended_at is None
     _check_cdrs(every["cdr"], calls, every["attempt"])
+    _check_verifications(every, calls)
     _check_history(every)
 
 
@@ -567,11 +581,29 @@ def _check_cdrs(cdrs: list[Any], calls: dict[str, Any], attempts: list[Any]) -> 
     )
 
 
+def _check_verifications(every: dict[str, list[Any]], calls: dict[str, Any]) -> None:
+    """A code is kept for as long as it may be told, brought as often as may be, and not after it was told."""
+    sends = defaultdict(list)
+    for row in every["verification_send"]:
+        sends[row.verification_id].append(calls[row.call_id])
+    for one in every["verification"]:
+        is_open = one.state == VerificationState.PENDING
+        assert is_open == (one.code_hash is not None) == (one.sealed_code is not None)
+        assert is_open == (one.wake_at is not None) == (one.ended_at is None)
+        assert one.checks <= one.max_checks
+        assert len(sends[one.id]) <= one.sends <= one.max_sends
+        if one.state in (VerificationState.VERIFIED, VerificationState.CANCELLED):
+            assert not [
+                call for call in sends[one.id] if call.state in (CallState.WAITING, CallState.RELEASED)
+            ]
+
+
 def _check_history(every: dict[str, list[Any]]) -> None:
     machines: dict[str, Any] = {
         "campaign": CAMPAIGN_TRANSITIONS,
         "call": CALL_TRANSITIONS,
         "attempt": ATTEMPT_TRANSITIONS,
+        "verification": VERIFICATION_TRANSITIONS,
     }
     stands: dict[str, str] = {}
     for row in every["history"]:

@@ -9,6 +9,7 @@ import pytest
 from dialer.calls.answers import MOST_WAITS, REFUSE, in_time, of_call, without
 from dialer.calls.flow import Prompt
 from dialer.calls.flow_form import parse
+from dialer.calls.talk import Ring, Rung, Talk
 from dialer.providers.contract import Submission
 from dialer.providers.live import Answer, Asks, Collect, Connect, Question
 
@@ -63,14 +64,29 @@ def test_a_recorded_file_is_played() -> None:
 
 
 def test_whoever_picks_up_is_connected_with_whom_they_are_to_talk_to() -> None:
-    greetings = {"greeting": Prompt("One moment."), "connect_greeting": Prompt("Somebody calls.")}
-    said = replace(TEXT, text=None, connect_to="+74997090111", record=True, volume="loud", **greetings)
+    said = replace(TEXT, text=None, connect_to="+74997090111", record=True, volume="loud")
     first, second = answers(said, "")
-    assert (first.say, first.volume) == ((Prompt("One moment."),), "loud")
-    assert first.connect == Connect(
-        ("+74997090111",), caller_id="+79580000000", record=True, greeting=(Prompt("Somebody calls."),)
-    )
+    assert (first.say, first.volume) == ((), "loud")
+    assert first.connect == Connect(("+74997090111",), caller_id="+79580000000", record=True)
     assert second.connect is None
+
+
+def test_of_several_with_whom_they_may_talk_each_is_rung_for_its_time() -> None:
+    ring = Ring((Rung("+74997090222", 15),), seconds=20, of_other=True)
+    first, _ = answers(replace(TEXT, text=None, connect_to="+74997090111", talk=Talk(ring=ring)), "")
+    assert first.connect == Connect(
+        ("+74997090111", "+74997090222"),
+        caller_id="+79580000000",
+        each={"+74997090111": 20, "+74997090222": 15},
+    )
+
+
+def test_both_may_hear_something_before_they_are_connected() -> None:
+    talk = Talk(Prompt("Your call."), Prompt(media="for_you.mp3"))
+    first, _ = answers(replace(TEXT, text=None, connect_to="+74997090111", talk=talk), "")
+    assert first.say == (Prompt("Your call."),)
+    assert first.connect is not None
+    assert first.connect.greeting == (Prompt(media="for_you.mp3"),)
 
 
 def test_a_flow_goes_on_where_it_stands() -> None:

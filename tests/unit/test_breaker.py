@@ -54,6 +54,17 @@ def test_it_opens_when_half_of_enough_fail() -> None:
     assert breaker.until == NOW + seconds(FAILING[0])
 
 
+def test_who_is_not_reached_is_left_alone_at_once_however_well_it_was_before() -> None:
+    breaker = hears(Breaker(since=NOW, good=100), before=1000, bad=1, unreached=1)
+    assert breaker.until == NOW + seconds(UNREACHED[0])
+    assert phase_of(row(hears(Breaker(), good=1, bad=9, unreached=9)), NOW) is Phase.CLOSED, "one got through"
+
+
+def test_what_went_well_before_counts_beside_what_fails() -> None:
+    assert phase_of(row(hears(Breaker(), before=LEAST, bad=LEAST - 1)), NOW) is Phase.CLOSED
+    assert phase_of(row(hears(Breaker(), before=LEAST, bad=LEAST)), NOW) is Phase.OPEN
+
+
 def test_what_is_long_past_does_not_count() -> None:
     breaker = hears(Breaker(), bad=LEAST - 1)
     assert phase_of(row(hears(breaker, NOW + WINDOW + seconds(1), bad=1)), NOW) is Phase.CLOSED

@@ -84,6 +84,8 @@ def test_every_doorbell_rings_a_task_that_exists_in_a_queue_that_exists(redis_ap
         doorbell.look_up([f"attempt-{one}" for one in range(150)])
         doorbell.read_cdrs("PR1")
         doorbell.mirror_dnd("PR1")
+        doorbell.deliver_webhooks()
+        doorbell.tidy_uploads()
         for queue in QUEUES:
             simple = connection.SimpleQueue(queue)
             while simple.qsize():
@@ -105,6 +107,8 @@ def test_every_doorbell_rings_a_task_that_exists_in_a_queue_that_exists(redis_ap
         ("upkeep", "look_up"),
         ("upkeep", "read_cdrs"),
         ("upkeep", "mirror_dnd"),
+        ("upkeep", "deliver_webhooks"),
+        ("upkeep", "tidy_uploads"),
     ]
     assert [len(args[0]) for _, _, args in [*rung[:3], *rung[5:7]]] == [100, 100, 50, 100, 50]
     assert {name for _, name, _ in rung} == set(our_tasks())

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from dialer.calls.click_to_call import CLICK_LIFE, NewClickToCall
+from dialer.calls.talk import Side
 from dialer.errors import FieldError
 from dialer.lifecycle import CallKind
 from dialer.providers.contract import Capability
+from dialer.providers.need import able_kinds
 
 #: The body of the reference's example, with digits for its X's.
 EXAMPLE = {
@@ -32,7 +34,9 @@ def refused(**changes: Any) -> FieldError:
 
 
 def test_the_references_example() -> None:
-    assert read() == NewClickToCall("+919979271234", "+918000681234", "+15168148111", record=True)
+    assert read() == NewClickToCall(
+        "+919979271234", "+918000681234", "+15168148111", record=True, transcript=True
+    )
 
 
 def test_ten_digits_are_of_the_accounts_region() -> None:
@@ -49,9 +53,21 @@ def test_it_is_recorded_when_that_is_asked_for(given: str | None, record: bool) 
     assert read(recording_option=given).record is record
 
 
-@pytest.mark.parametrize("side", ["agent", "customer"])
-def test_nobody_records_one_side_alone(side: str) -> None:
-    assert "use both, or off" in refused(recording_option=side).message
+@pytest.mark.parametrize("side", Side)
+def test_one_side_alone_needs_a_kind_that_can(side: Side) -> None:
+    wanted = read(recording_option=side, transcript=None)
+    assert (wanted.record, wanted.record_side) == (True, side)
+    new = wanted.single()
+    assert new.message["record_side"] == side
+    assert able_kinds(new.need) == ["cpaas"]
+    assert "record one side alone" in new.need.does
+
+
+def test_a_transcript_is_a_wish_and_keeps_nobody_from_connecting_the_two() -> None:
+    """The reference's own example asks for one."""
+    wanted, plain = read(transcript="on").single(), read(transcript="off").single()
+    assert (wanted.message["transcript"], plain.message["transcript"]) == (True, False)
+    assert able_kinds(wanted.need) == able_kinds(plain.need) != ["cpaas"]
 
 
 @pytest.mark.parametrize("name", ["agent_number", "destination_number", "caller_id"])
@@ -80,4 +96,7 @@ def test_the_call_rings_the_agent_and_knows_whom_to_connect() -> None:
     call = read().single()
     assert (call.kind, call.e164, call.life) == (CallKind.CLICK_TO_CALL, "+919979271234", CLICK_LIFE)
     assert (call.message["connect_to"], call.message["record"]) == ("+918000681234", True)
-    assert call.need.capabilities == (Capability.CLICK_TO_CALL, Capability.RECORDING)
+    assert call.need.capabilities == (
+        Capability.CLICK_TO_CALL,
+        Capability.RECORDING,
+    )

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
 import typer
 
-from dialer.cli.campaign import Pace
-from dialer.cli.cdr import cell, instant
+from dialer.calls.cdr_export import cell
+from dialer.cli.campaign_watch import Pace
+from dialer.cli.cdr import instant
 from dialer.cli.processes import QUEUES, checked_queues, flower_argv, flower_environment, worker_argv
 from dialer.demo.people import BAD_ROWS, MOST_PEOPLE, contacts_csv, on_dnd, people
 from dialer.numbers import to_e164
 from dialer.sandbox.outcomes import FATES
+
+
+def test_the_help_waits_for_nothing_that_only_a_command_needs() -> None:
+    heavy = ("sqlalchemy", "fastapi", "celery", "httpx", "rich.live")
+    code = f"import sys, dialer.cli; print([one for one in {heavy} if one in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_no_command_line_holds_a_secret() -> None:

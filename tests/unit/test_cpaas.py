@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialer.calls.talk import Side
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter
 from dialer.providers.contract import (
@@ -28,7 +29,7 @@ from dialer.providers.contract import (
     Reply,
     Submission,
 )
-from dialer.providers.cpaas import DIAL_STATUSES, PAGE, facts_of, moment
+from dialer.providers.cpaas import DIAL_STATUSES, MOST_PAGES, PAGE, facts_of, moment
 from dialer.providers.cpaas_methods import METHODS
 from dialer.providers.kinds import adapter_class, make_adapter
 
@@ -109,9 +110,18 @@ def test_words_that_the_reference_breaks_are_mended_and_others_left_to_the_provi
     assert body["repeat"] == "3"
 
 
-@pytest.mark.parametrize(("record", "option"), [(False, "off"), (True, "both")])
-def test_two_people_are_connected_our_callee_first(record: bool, option: str) -> None:
-    request = adapter_with(announce_template_id="").build_request(replace(CLICK, record=record))
+@pytest.mark.parametrize(
+    ("record", "side", "option"),
+    [
+        (False, None, "off"),
+        (True, None, "both"),
+        (True, Side.AGENT, "agent"),
+        (True, Side.CUSTOMER, "customer"),
+    ],
+)
+def test_two_people_are_connected_our_callee_first(record: bool, side: Side | None, option: str) -> None:
+    click = replace(CLICK, record=record, record_side=side)
+    request = adapter_with(announce_template_id="").build_request(click)
     assert (request.method, request.path) == ("POST", "click2call")
     assert request.json == {
         "agent_number": "919979271234",
@@ -155,7 +165,10 @@ def test_it_needs_an_address_and_credentials() -> None:
 
 def test_it_speaks_passwords_and_connects_people_and_announces_nothing() -> None:
     kind = adapter_class("cpaas")
-    assert kind.capabilities == {Capability.VOICE_OTP, Capability.CLICK_TO_CALL, Capability.RECORDING}
+    assert kind.capabilities == {
+        Capability.VOICE_OTP, Capability.CLICK_TO_CALL, Capability.RECORDING, Capability.LIVE_CONTROL,
+        Capability.RECORD_ONE_SIDE, Capability.TRANSCRIPT,
+    }  # fmt: skip
     for has_text, has_media in ((True, False), (False, True)):
         (problem,) = kind.check_campaign("en-US", has_text, has_media)
         assert "nothing but one-time passwords" in problem
@@ -232,13 +245,26 @@ def test_a_conflict_is_judged_by_what_it_says_and_other_statuses_by_themselves()
     ("word", "disposition"), [*DIAL_STATUSES.items(), (" answer ", Disposition.ANSWERED), ("LOST", Disposition.UNKNOWN)]
 )  # fmt: skip
 def test_every_dial_status_is_an_end(word: str, disposition: Disposition) -> None:
-    ended = facts_of({**CDR, "dial_status": word})[-1]
+    ended = facts_of({**CDR, "dial_status": word}, NOW)[-1]
     assert (ended.state, ended.disposition, ended.hangup_cause) == (AttemptState.ENDED, disposition, None)
     assert ended.provider_reference == "b5e66bf36f"
+    assert ended.is_unheard_of == (word == "LOST")
+
+
+def test_a_cdr_without_a_moment_is_of_the_moment_that_is_given() -> None:
+    timeless = {**CDR, "dial_status": "BUSY", "end": None, "call_date": NEVER}
+    assert [fact.at for fact in facts_of(timeless, NOW)] == [NOW]
+    assert [fact.at for fact in adapter_with().read_lookup(found(timeless), ASKED)] == [ASKED.submitted_at]
+    assert [fact.at for fact in adapter_with().read_cdrs(found(timeless), None, NOW).facts] == [NOW]
+
+
+def test_a_recording_is_called_as_the_cdr_says() -> None:
+    for told, name in (("talk 1.wav", "talk 1.wav"), ("", ""), ("a\nb", ""), (None, ""), (7, "")):
+        assert facts_of({**CDR, "recording_name": told}, NOW)[-1].recording_name == name
 
 
 def test_a_cdr_tells_when_it_was_answered_how_long_it_took_and_what_is_billed() -> None:
-    answered, ended = facts_of(CDR)
+    answered, ended = facts_of(CDR, NOW)
     assert (answered.state, answered.at) == (AttemptState.ANSWERED, datetime(2023, 7, 7, 6, 8, 9, tzinfo=UTC))
     assert ended.at == datetime(2023, 7, 7, 6, 8, 16, tzinfo=UTC)
     assert (ended.duration, ended.billsec, ended.cost) == (17.0311, 7.26955, None)
@@ -246,7 +272,7 @@ def test_a_cdr_tells_when_it_was_answered_how_long_it_took_and_what_is_billed() 
 
 def test_the_example_of_a_number_that_was_not_dialled_was_not_answered_in_1970() -> None:
     dnd = {**CDR, "answer": NEVER, "end": NEVER, "billsec": None, "call_duration": None, "dial_status": "DND"}
-    (ended,) = facts_of(dnd)
+    (ended,) = facts_of(dnd, NOW)
     assert ended.disposition is Disposition.CANCELLED
     assert ended.at == datetime(2023, 7, 7, 6, 8, 16, tzinfo=UTC)
     assert (ended.duration, ended.billsec) == (None, None)
@@ -256,12 +282,12 @@ def test_the_example_of_a_number_that_was_not_dialled_was_not_answered_in_1970()
     "change", [{"dial_status": None}, {"dial_status": ""}, {"request_id": ""}, {"request_id": 7}]
 )
 def test_a_cdr_without_an_end_or_a_reference_says_nothing(change: dict[str, Any]) -> None:
-    assert facts_of({**CDR, **change}) == []
+    assert facts_of({**CDR, **change}, NOW) == []
 
 
 @given(st.dictionaries(st.sampled_from(sorted(CDR)), st.none() | st.booleans() | st.integers() | st.text()))
 def test_no_cdr_whatsoever_breaks_it(odd: dict[str, Any]) -> None:
-    for fact in facts_of({**CDR, **odd}):
+    for fact in facts_of({**CDR, **odd}, NOW):
         assert fact.at.tzinfo is not None
         assert fact.duration is None or fact.duration >= 0
 
@@ -319,7 +345,7 @@ def test_an_answer_without_cdrs_is_a_sentence(answer: Reply) -> None:
     with pytest.raises(ProviderError, match=r"answered with HTTP \d+ and no CDRs\.$"):
         adapter_with().read_lookup(answer, ASKED)
     with pytest.raises(ProviderError, match="no CDRs"):
-        adapter_with().read_cdrs(answer, None)
+        adapter_with().read_cdrs(answer, None, NOW)
 
 
 def test_an_attempt_whose_reply_was_lost_is_known_by_its_numbers_and_time() -> None:
@@ -356,6 +382,31 @@ def test_what_may_be_another_call_is_not_taken_for_it(others: list[dict[str, Any
     assert adapter_with().read_lookup(found(*others), UNHEARD) == []
 
 
+OTHERS = [
+    {**CDR, "request_id": f"other{place}", "dialed_number": "1", "customer_number": ""}
+    for place in range(PAGE)
+]
+
+
+def test_of_a_lost_reply_all_pages_are_read() -> None:
+    adapter, full, rest = adapter_with(), found(*OTHERS), found(CDR)
+    request = adapter.next_lookup([full], UNHEARD)
+    assert request is not None
+    assert (request.path, request.json["offset"]) == ("get_cdr_by_date", str(PAGE))
+    assert adapter.next_lookup([full, rest], UNHEARD) is None
+    assert {fact.provider_reference for fact in adapter.read_lookups([full, rest], UNHEARD)} == {"b5e66bf36f"}
+    twice = [found(CDR, *OTHERS[1:]), found({**CDR, "request_id": "another"})]
+    assert adapter.read_lookups(twice, UNHEARD) == [], "nobody knows which is which"
+    assert adapter.next_lookup([full], ASKED) is None, "its reference is known"
+
+
+def test_what_stands_on_more_pages_than_are_read_is_not_taken_for_it() -> None:
+    adapter, pages = adapter_with(), [found(CDR, *OTHERS[1:])] + [found(*OTHERS)] * (MOST_PAGES - 1)
+    assert adapter.next_lookup(pages[:-1], UNHEARD) is not None
+    assert adapter.next_lookup(pages, UNHEARD) is None
+    assert adapter.read_lookups(pages, UNHEARD) == []
+
+
 def test_cdrs_are_read_page_by_page() -> None:
     adapter = adapter_with()
     request = adapter.cdr_request(NOW - timedelta(days=2), NOW, None)
@@ -366,14 +417,14 @@ def test_cdrs_are_read_page_by_page() -> None:
         "record_count": str(PAGE),
         "offset": "0",
     }
-    full = adapter.read_cdrs(found(*[CDR] * PAGE), None)
+    full = adapter.read_cdrs(found(*[CDR] * PAGE), None, NOW)
     assert (len(full.facts), full.next) == (2 * PAGE, str(PAGE))
     following = adapter.cdr_request(NOW, NOW, full.next)
     assert following is not None
     assert following.json["offset"] == str(PAGE)
-    rest = adapter.read_cdrs(found(CDR), full.next)
+    rest = adapter.read_cdrs(found(CDR), full.next, NOW)
     assert (len(rest.facts), rest.next) == (2, None)
-    assert adapter.read_cdrs(found(*[CDR] * PAGE), "3000").next == str(3000 + PAGE)
+    assert adapter.read_cdrs(found(*[CDR] * PAGE), "3000", NOW).next == str(3000 + PAGE)
 
 
 # --- the account and the methods -------------------------------------------------------------------------
@@ -436,6 +487,18 @@ def built(name: str, /, **values: Any) -> ProviderRequest:
             {"start_call_date": "2023-06-13", "end_call_date": "2023-06-17", "record_count": 5, "offset": "1"},
             "POST", "get_cdr_by_date",
             {"start_call_date": "2023-06-13", "end_call_date": "2023-06-17", "record_count": "5", "offset": "1"},
+        ),
+        (
+            "add_contact_to_list",
+            {"list_id": "LS1", "contacts": '[{"contact_number": "919979271234", "contact_fields": {"field1": "500"}}]'},
+            "POST", "add_contact_to_list",
+            {"list_id": "LS1", "contacts": [{"contact_number": "919979271234", "contact_fields": {"field1": "500"}}]},
+        ),
+        (
+            "add_dnd_contact_to_list",
+            {"dnd_list_id": "DN1", "dnd_contacts": [{"dnd_contact_name": "abc", "dnd_contact_number": "918000681234"}]},
+            "POST", "add_dnd_contact_to_list",
+            {"dnd_list_id": "DN1", "dnd_contacts": [{"dnd_contact_name": "abc", "dnd_contact_number": "918000681234"}]},
         ),
         ("get_cdr_statistics", {}, "GET", "get_cdr_statistics", None),
         ("create_campaign_list", {"list_name": "mine"}, "POST", "create_campaign_list", {"list_name": "mine"}),

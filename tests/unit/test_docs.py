@@ -18,11 +18,20 @@ import pytest
 import typer
 from sqlalchemy import create_engine
 
+from dialer.api import outbound
 from dialer.api.app import make_app
 from dialer.cli import app
 from dialer.cli.processes import checked_queues
-from dialer.lifecycle import AttemptState, CallKind, CallState, CampaignState, DialStatus, Disposition
-from dialer.models import EventState, ImportState, metadata
+from dialer.lifecycle import (
+    AttemptState,
+    CallKind,
+    CallState,
+    CampaignState,
+    DialStatus,
+    Disposition,
+    VerificationState,
+)
+from dialer.models import DeliveryState, EventState, ImportState, metadata
 from dialer.providers.kinds import adapter_kinds
 from dialer.settings import PREFIX, SECRETS_DIR, Settings
 
@@ -30,6 +39,10 @@ ROOT = Path(__file__).parents[2]
 LEFT_OVER = re.compile(r"^(\.(?!ci$)|__pycache__$|build$|dist$|.+\.egg-info$)")
 #: Read by tests, not by the program.
 TEST_SETTINGS = {"DIALER_TEST_POSTGRES_URL", "DIALER_TEST_RABBITMQ_URL"}
+#: What clients need to know of a server.
+CLIENT_SETTINGS = {"DIALER_URL", "DIALER_ACCOUNT", "DIALER_KEY"}
+#: All of `dialer`: building it takes longer than a look at one command.
+COMMANDS: Any = typer.main.get_command(app)
 #: Spelt so that this file does not hold them.
 FORBIDDEN = {
     "the number of an issue": r"\bissues?\s#\d|/issues/\d",
@@ -129,7 +142,7 @@ def written_commands(page: Path) -> list[list[str]]:
 
 def why_wrong(words: list[str]) -> str | None:
     """Why the command line cannot work; None when it can. A name alone, without its arguments, may be told of."""
-    command: Any = typer.main.get_command(app)
+    command: Any = COMMANDS
     words = list(words)
     while words and (inner := getattr(command, "commands", None)) and not words[0].startswith("-"):
         if words[0] not in inner:
@@ -204,7 +217,8 @@ def test_every_make_target_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [*PAGES, *UNITS], ids=name_of)
 def test_every_setting_exists(page: Path) -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR} | TEST_SETTINGS
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {SECRETS_DIR}
+    known |= TEST_SETTINGS | CLIENT_SETTINGS
     named = set(re.findall(r"\bDIALER_[A-Z_]*[A-Z]", text_of(page)))
     assert not named - known
 
@@ -214,7 +228,18 @@ def test_every_setting_exists(page: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [CampaignState, CallState, AttemptState, Disposition, DialStatus, CallKind, EventState, ImportState],
+    [
+        CampaignState,
+        CallState,
+        AttemptState,
+        Disposition,
+        DialStatus,
+        CallKind,
+        EventState,
+        ImportState,
+        VerificationState,
+        DeliveryState,
+    ],
     ids=lambda words: words.__name__,
 )
 def test_every_word_is_in_the_glossary(words: type[StrEnum]) -> None:
@@ -229,7 +254,12 @@ def test_every_table_is_in_the_glossary() -> None:
 
 def test_every_state_of_a_machine_stands_in_its_own_table_of_the_glossary() -> None:
     glossary = text_of(ROOT / "docs" / "glossary.md")
-    for machine, states in (("campaign", CampaignState), ("call", CallState), ("attempt", AttemptState)):
+    for machine, states in (
+        ("campaign", CampaignState),
+        ("call", CallState),
+        ("attempt", AttemptState),
+        ("verification", VerificationState),
+    ):
         table = glossary.partition(f"\n| {machine} | means |\n")[2].partition("\n\n")[0]
         assert re.findall(r"^\| `(\w+)`", table, flags=re.MULTILINE) == list(states)
 
@@ -243,9 +273,7 @@ def test_every_invariant_names_tests_that_exist() -> None:
 
 
 def test_what_the_readme_calls_not_there_yet_is_not_there(tmp_path: Path) -> None:
-    served = make_app(
-        create_engine("sqlite://"), Settings(home=tmp_path / "home"), ring_import=lambda _: None
-    )
+    served = make_app(create_engine("sqlite://"), Settings(home=tmp_path / "home"))
     paths = set(served.openapi()["paths"])
     section = text_of(ROOT / "README.md").partition("## Not there yet\n")[2].partition("\n## ")[0]
     named = re.findall(r"`(\w+)`", section.partition("first-generation API:")[2].partition("\n")[0])
@@ -253,6 +281,21 @@ def test_what_the_readme_calls_not_there_yet_is_not_there(tmp_path: Path) -> Non
     assert ("kinds other than `mitto`" in section) == (adapter_kinds() == ["mitto"])
     for prefix in ("/v1", "/metrics"):
         assert (f"`{prefix}`" in section) != any(path.startswith(prefix) for path in paths), prefix
+
+
+def test_every_request_stands_in_the_documents(tmp_path: Path) -> None:
+    engine, own = create_engine("sqlite://"), Settings(home=tmp_path / "home", _env_file=None)
+    singles = outbound.make_router(engine, own, lambda _: None)
+    paths = make_app(engine, own, extra_routers=[singles]).openapi()["paths"]
+    pages = "\n".join(text_of(page) for page in PAGES if page.parent.name == "docs")
+    missing = []
+    for path in paths:
+        # The first generation's are called by their last part there.
+        written = re.escape(re.sub(r"\{\w+_id\}", "{id}", path).removeprefix("/api/"))
+        if not re.search(rf"(?<![\w-]){written}(?![\w/{{.-])", pages):
+            missing.append(path)
+    assert len(paths) > 80
+    assert not missing
 
 
 # --- quotes --------------------------------------------------------------------------------------------------
@@ -302,6 +345,17 @@ def alarming() -> set[str]:
         if isinstance(call.func, ast.Attribute)
         and ast.unparse(call.func) in {"log.warning", "log.error", "log.exception"}
     }
+
+
+def test_the_page_on_operations_tells_of_every_table_how_long_it_is_kept() -> None:
+    section = (
+        (ROOT / "docs" / "operations.md")
+        .read_text()
+        .partition("## How long things are kept")[2]
+        .partition("\n## ")[0]
+    )
+    told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|(.*?)\|", section, flags=re.MULTILINE))))
+    assert not set(metadata.tables) - told
 
 
 def test_the_page_on_troubles_explains_every_line_to_alarm_on() -> None:

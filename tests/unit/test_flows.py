@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dialer.calls.flow import Action, Does, Flow, Menu, Prompt
 from dialer.calls.flow_form import MOST_MENUS, FlowError, parse, schema, stored, to_json
-from dialer.calls.flow_steps import MOST_STEPS, at_first_menu, effects_of_key, next_answer
+from dialer.calls.flow_steps import MOST_STEPS, at_first_menu, may_opt_out, next_answer
 from dialer.campaigns.template import MissingField
 from dialer.providers.live import Answer, Collect, Connect
 
@@ -257,6 +257,21 @@ def test_a_key_connects_with_a_number_after_a_word() -> None:
     assert after("1", "") == Answer()  # and when they have talked, the call is over
 
 
+def test_whom_somebody_is_connected_with_hears_who_calls_first() -> None:
+    said = [{"text": "{contact_name} has pressed 1."}, {"media": "jingle.wav"}]
+    action = {"does": "transfer", "number": "+74997090111", "greeting": said}
+    flow = parse(keyed("1", action))
+    assert parse(to_json(flow)) == flow
+    paths = [path for path, _ in flow.prompts() if "greeting" in path]
+    assert paths == ["menus.main.keys.1.greeting.0", "menus.main.keys.1.greeting.1"]
+    rendered = flow.rendered({"contact_name": "Ann"})
+    connect = next_answer(rendered, at_first_menu(rendered), "1").answer.connect
+    heard = (Prompt("Ann has pressed 1."), Prompt(media="jingle.wav"))
+    assert connect == Connect(("+74997090111",), greeting=heard)
+    with pytest.raises(FlowError, match=r"flow\.menus\.main\.keys\.1\.greeting is not known"):
+        parse(keyed("1", {"does": "notify", "greeting": said}))
+
+
 def test_a_key_leads_to_another_menu_and_back() -> None:
     assert after("2").say == FLOW.menus["more"].prompts
     assert after("2", "1").say == FLOW.menus["main"].prompts
@@ -271,9 +286,50 @@ def test_a_last_key_says_something_and_hangs_up(key: str, said: str) -> None:
 
 
 def test_only_the_key_for_it_opts_out() -> None:
-    opted = {key for key in "0123456789*#" if effects_of_key(FLOW, key).opt_out}
-    assert opted == {"9"}
-    assert not effects_of_key(FLOW, "").opt_out
+    assert {key for key in "0123456789*#" if may_opt_out(FLOW, key)} == {"9"}
+    assert not may_opt_out(FLOW, "")
+
+
+@pytest.mark.parametrize("keys", ["9", "59", "*9", "219", "2519", "93"])
+def test_whoever_pressed_these_keys_has_opted_out(keys: str) -> None:
+    assert may_opt_out(FLOW, keys)
+
+
+@pytest.mark.parametrize("keys", ["29", "19", "39", "09", "2", "55*"])
+def test_whoever_pressed_these_keys_has_not(keys: str) -> None:
+    """Not in that menu, or after the last one."""
+    assert not may_opt_out(FLOW, keys)
+
+
+def test_a_menu_that_silence_leads_to_counts() -> None:
+    deep = parse(
+        {
+            "first": "main",
+            "menus": {
+                "main": {
+                    "prompts": [{"text": "Press 1."}],
+                    "keys": {"1": {"does": "notify"}},
+                    "otherwise": {"does": "go_to", "menu": "leaving"},
+                },
+                "leaving": {"prompts": [{"text": "Press 9."}], "keys": {"9": {"does": "opt_out"}}},
+            },
+        }
+    )
+    assert may_opt_out(deep, "9")
+    assert not may_opt_out(deep, "1")
+
+
+@given(st.lists(st.sampled_from(["", *"0123456789*#"]), max_size=12))
+def test_nobody_who_opts_out_is_missed(pressed: list[str]) -> None:
+    """Walked through with the silences between, and judged by the keys alone."""
+    step = next_answer(FLOW, {}, "")
+    opted = False
+    for key in pressed:
+        if step.answer.collect is None:
+            break  # hung up, or talking
+        step = next_answer(FLOW, step.answer.state, key)
+        opted = opted or step.effects.opt_out
+    assert may_opt_out(FLOW, "".join(pressed)) or not opted
 
 
 def test_no_key_says_the_menu_again_as_often_as_it_says_then_does_otherwise() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialer.providers.base import parse_retry_after
+from dialer.calls.flow import Action, Does, Flow, Menu, Prompt
 from dialer.providers.contract import Submission
 from dialer.providers.redact import scrub
+from dialer.retry_after import parse_retry_after
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
@@ -78,6 +80,14 @@ def test_an_echo_of_the_attempt_is_scrubbed(echo: str) -> None:
     for private in ("701112233", "111-22", "sa", "48213", "k3y"):
         assert private not in cleaned.removeprefix("cannot say")
     assert "[…]" in cleaned
+
+
+def test_an_echo_of_what_a_flow_says_is_scrubbed() -> None:
+    menu = Menu(
+        (Prompt(text="Your flat is sold."),), {"1": Action(Does.HANG_UP, (Prompt(media="sold.mp3"),))}
+    )
+    asked = replace(CALL, text=None, flow=Flow("main", {"main": menu}))
+    assert scrub("cannot say Your flat is sold. nor sold.mp3", asked, []) == "cannot say […] nor […]"
 
 
 def test_what_helps_the_operator_stays() -> None:

@@ -14,6 +14,7 @@ from dialer.imports.rows import RowError
 from dialer.models import ImportKind
 from dialer.store.contacts import NewContact
 
+CALLED = rows.Columns("Phone", "Name", "fields")
 ALL = (
     Column("name", "name", "Name"),
     Column("number", "", "Phone"),
@@ -64,7 +65,7 @@ def one_by_one(
         name, phone, note, _, time_zone, amount, language = [*cells, *[""] * (7 - len(cells))]
         try:
             if kind is ImportKind.DND:
-                contacts.append(rows.dnd_number(phone, region=region, name=name, column="Phone"))
+                contacts.append(rows.dnd_number(phone, region=region, name=name, columns=CALLED))
                 continue
             contacts.append(
                 rows.contact(
@@ -74,7 +75,7 @@ def one_by_one(
                     fields={"name": name, "note": note, "column_6": amount},
                     time_zone=time_zone,
                     language=language,
-                    column="Phone",
+                    columns=CALLED,
                 )
             )
         except RowError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -12,10 +14,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialer.calls import talk_form
 from dialer.calls.flow import Prompt
-from dialer.calls.inbound import Told, answer, cdr, correction, is_number, summary, together
+from dialer.calls.inbound import (
+    Given,
+    Told,
+    answer,
+    cdr,
+    correction,
+    is_number,
+    learned,
+    summary,
+    talk_back,
+    together,
+)
+from dialer.calls.talk import Rung, Talk
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.models.inbound import InboundAction
+from dialer.providers.contract import Fact
 from dialer.providers.live import Answer, Connect
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -32,9 +48,11 @@ TALKS = told(AttemptState.ANSWERED, 9, connected=DESK)
 ENDS = told(AttemptState.ENDED, 69)
 
 
-def rule(action: InboundAction, *numbers: str, **more: Any) -> Any:
+def rule(action: InboundAction, *numbers: Any, **more: Any) -> Any:
     row = {"text": None, "media": None, "ring_seconds": 30, "language_code": "ru-RU", "voice": "Tatyana"}
-    return SimpleNamespace(action=action.value, numbers=list(numbers), **{**row, "record": False, **more})
+    flags = dict.fromkeys(("record", "answer_first", "hide_caller"), False)
+    greeting = dict.fromkeys(("greeting_text", "greeting_media", "back_text", "back_media", "press"))
+    return SimpleNamespace(action=action.value, numbers=list(numbers), **{**row, **flags, **greeting, **more})
 
 
 # --- answers ----------------------------------------------------------------------------------------------------
@@ -50,6 +68,56 @@ def test_a_caller_is_connected_with_numbers_one_by_one_or_all_at_once() -> None:
     at_once = answer(rule(InboundAction.CONNECT_ALL, DESK, OTHER))
     assert at_once.connect == Connect((DESK, OTHER), one_by_one=False)
     assert not one_by_one.refuse
+
+
+def test_a_number_may_be_rung_for_a_time_of_its_own() -> None:
+    theirs = rule(
+        InboundAction.CONNECT,
+        DESK,
+        {"number": OTHER, "seconds": 40},
+        ring_seconds=15,
+        account_id="AC1",
+        e164=OFFICE,
+    )
+    connect = answer(theirs).connect
+    assert connect == Connect((DESK, OTHER), timeout=15, each={OTHER: 40})
+    assert [connect.seconds_of(one) for one in connect.numbers] == [15, 40]
+    kept = Given.from_json(json.loads(json.dumps(Given.by(theirs).to_json())))
+    assert kept.rung == (Rung(DESK, 15), Rung(OTHER, 40))
+    # As another version has stored it.
+    stored = {name: value for name, value in kept.to_json().items() if name != "seconds"}
+    assert [one.number for one in Given.from_json(stored).rung] == [DESK, OTHER]
+
+
+def test_whoever_picks_up_hears_something_and_may_not_see_who_calls() -> None:
+    more = {"greeting_media": "whisper", "hide_caller": True, "press": "W1w3151#"}
+    given = answer(rule(InboundAction.CONNECT, DESK, media="hello", answer_first=True, **more))
+    assert given.answer_first
+    assert given.connect == Connect(
+        (DESK,), greeting=(Prompt(media="whisper"),), hide_caller=True, press="W1w3151#"
+    )
+    spoken = answer(rule(InboundAction.CONNECT, DESK, greeting_text="A caller."))
+    assert spoken.connect == Connect((DESK,), greeting=(Prompt("A caller."),))
+    assert not spoken.answer_first
+
+
+def test_what_both_hear_when_the_caller_is_called_back_is_kept_with_what_they_were_given() -> None:
+    back = rule(
+        InboundAction.CALL_BACK,
+        DESK,
+        account_id="AC1",
+        e164=OFFICE,
+        back_text="You called.",
+        greeting_media="w",
+    )
+    assert talk_back(back) == Talk(Prompt("You called."), Prompt(media="w"))
+    assert answer(back).refuse, "and is not said when they call in"
+    given = Given.from_json(json.loads(json.dumps(Given.by(back).to_json())))
+    assert talk_form.stored_prompts(given.prompts) == talk_back(back)
+    plain = Given.by(rule(InboundAction.CONNECT, DESK, account_id="AC1", e164=OFFICE, greeting_media="w"))
+    assert plain.prompts is None
+    assert "prompts" not in plain.to_json()
+    assert Given.from_json(plain.to_json()) == plain
 
 
 def test_a_caller_hears_something_and_is_hung_up_on() -> None:
@@ -82,6 +150,47 @@ def test_a_conversation_has_its_lengths_from_the_times_of_its_events() -> None:
     )
     assert (found.duration, found.billsec) == (69, 60)
     assert (found.started_at, found.answered_at, found.ended_at) == (NOON, TALKS.at, ENDS.at)
+
+
+def test_a_recording_is_the_calls_and_says_nothing_of_its_end() -> None:
+    recorded = told(AttemptState.ANSWERED, 200, recording="S1.mp3")
+    found = summary(together([ASKED, RINGS, TALKS, ENDS], [recorded]), InboundAction.CONNECT, is_asked=True)
+    talked = summary([ASKED, RINGS, TALKS, ENDS], InboundAction.CONNECT, is_asked=True)
+    assert found == replace(talked, recording="S1.mp3")
+    call = SimpleNamespace(id="01call", account_id="AC1", provider_id="PR1", session="s")
+    assert cdr(call, found)["recording_name"] == correction(call, found)["recording_name"] == "S1.mp3"
+    assert cdr(call, talked)["recording_name"] is None
+
+
+CDRS = [
+    Fact("", AttemptState.ENDED, Disposition.ANSWERED, 16, NOON, None, 61.0, Decimal(0), currency="RUB"),
+    Fact(
+        "", AttemptState.ENDED, Disposition.ANSWERED, 16, NOON, None, 60.0, Decimal("2.48"), currency="RUB",
+        recording_name="S1",
+    ),
+]  # fmt: skip
+
+
+def test_cdrs_add_what_a_call_cost_and_its_recording_and_change_nothing_else() -> None:
+    known = [ASKED, RINGS, TALKS, ENDS]
+    told = together(known, learned(known, CDRS))
+    before = summary(known, InboundAction.CONNECT, is_asked=True)
+    found = summary(told, InboundAction.CONNECT, is_asked=True)
+    assert found == replace(before, cost=Decimal("2.48"), currency="RUB", recording="S1")
+    assert together(told, learned(told, CDRS)) == told  # as often as they are read
+    assert [Told.from_json(one.to_json()) for one in told] == told
+
+
+def test_of_a_call_whose_end_nobody_has_told_cdrs_tell_it() -> None:
+    known = [ASKED, RINGS]
+    found = summary(together(known, learned(known, CDRS)), InboundAction.CONNECT, is_asked=True)
+    assert (found.is_over, found.disposition, found.billsec) == (True, Disposition.ANSWERED, 61.0)
+    assert found.ended_at == RINGS.at
+
+
+def test_what_another_version_stored_is_read() -> None:
+    assert len(TALKS.to_json()) == 12  # as before recordings were kept
+    assert Told.from_json(TALKS.to_json()) == TALKS
 
 
 def test_lengths_that_the_provider_tells_win() -> None:
@@ -133,6 +242,7 @@ facts = st.lists(
         duration=st.none() | st.integers(0, 99).map(float),
         cost=st.none() | st.decimals(0, 5, places=3),
         dtmf=st.sampled_from(["", "1"]),
+        recording=st.sampled_from(["", "", "S1.mp3"]),
     ),
     min_size=1,
     max_size=7,

@@ -204,12 +204,17 @@ def test_a_setting_that_cannot_work_is_named(name: str, value: str) -> None:
         adapter_with(**{name: value})
 
 
-def test_it_can_do_all_but_flash_messages_and_repeats_of_its_own() -> None:
+def test_it_can_do_all_but_flash_messages_repeats_of_its_own_and_some_of_connecting_two() -> None:
     assert "iotcomms" in adapter_kinds()
     assert set(Capability) - IotcommsAdapter.capabilities == {
         Capability.FLASH_OTP,
         Capability.SMS_OTP,
         Capability.REPEATS,
+        Capability.TALK_LIMIT,
+        Capability.RING_SEVERAL,
+        Capability.CONNECT_AT_ONCE,
+        Capability.RECORD_ONE_SIDE,
+        Capability.TRANSCRIPT,
     }
 
 

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialer import ids
 from dialer.calls.progress import Standing, advance
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.contract import EventError, Fact, RawEvent
 from dialer.providers.iotcomms import IotcommsAdapter
 from dialer.providers.iotcomms_events import ALARMS, NOTIFICATIONS, RECORDINGS
-from dialer.providers.iotcomms_live import CALL_EVENTS, DROPS, FAILURES, SPLITS, Reference
+from dialer.providers.iotcomms_live import CALL_EVENTS, DROPS, FAILURES, SPLITS
+from dialer.providers.iotcomms_reference import Reference
 from dialer.providers.sip import ENDINGS, ending
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -142,7 +144,46 @@ def test_recordings_and_alarms_say_nothing_of_an_attempt() -> None:
         assert facts("recordingReady", None, event=event) == []
     for alarm in ALARMS:
         assert facts("our-alarms", None, type=alarm, error="maxDuration") == []
-    assert facts("newRemoteCall") == facts("getCallIdentifier") == []
+    assert facts("newRemoteCall") == []
+
+
+def test_a_recording_that_we_asked_for_is_its_attempts() -> None:
+    attempt_id = ids.attempt_id(ids.call_ids(1, NOW)[0], 1)
+    told = {"recordingFileName": f"{attempt_id}.mp3", "connectionId": "C1", "fileSize": 4711}
+    fact = only("recordingReady", None, event="recordingSuccessful", **told)
+    assert (fact.attempt_id, fact.recording_name) == (attempt_id, f"{attempt_id}.mp3")
+    assert (fact.state, fact.inbound) == (AttemptState.ANSWERED, None)
+    assert facts("recordingReady", None, event="recordingFailed", **told) == []
+    for another in ("talk.mp3", f"{attempt_id}.wav", f"{attempt_id}é.mp3", "S2.mp3", ""):
+        told["recordingFileName"] = another
+        assert facts("recordingReady", None, event="recordingSuccessful", **told) == []
+
+
+def test_a_recording_that_is_called_as_its_session_is_that_of_a_call_that_came_in() -> None:
+    fact = only("recordingReady", None, event="recordingSuccessful", recordingFileName="S1.mp3")
+    assert (fact.attempt_id, fact.recording_name) == ("", "S1.mp3")
+    assert fact.inbound is not None
+    assert fact.inbound.session == "S1"
+    assert facts("recordingReady", None, event="recordingFailed", recordingFileName="S1.mp3") == []
+
+
+def test_alarms_and_failed_recordings_are_for_somebody_to_look_at() -> None:
+    def alarm(name: str, **fields: Any) -> str:
+        raw = RawEvent("POST", name, "", "application/json", json.dumps(fields).encode(), None, NOW)
+        return IotcommsAdapter.read_alarm(raw)
+
+    failed = alarm("recordingReady", event="recordingFailed", reason="No callee media received")
+    assert failed == "iotcomms did not record a conversation: No callee media received"
+    for odd in ("", "nobody at +46701112233", "a\nb", 7):
+        assert alarm("recordingReady", event="recordingFailed", reason=odd).endswith("a conversation")
+    reinvited = alarm("our-alarms", type="callError", error="unexpectedReinviteResponse", status="488")
+    assert reinvited.endswith("alarm: callError, unexpectedReinviteResponse")
+    assert alarm("recordingReady", event="recordingSuccessful") == alarm("callNotify", event="ringing") == ""
+    for told in ALARMS:
+        assert alarm("our-alarms", type=told, error="maxDuration").endswith(f"alarm: {told}, maxDuration")
+    secret = alarm("our-alarms", type="callEventError", error="Invalid sip address: sip:+46701112233@x")
+    assert secret.endswith("Invalid sip address"), "whom it was for is in the event alone"
+    assert "does not document" in alarm("our-alarms", type="callError", error="the house burns")
 
 
 @pytest.mark.parametrize(
@@ -190,6 +231,20 @@ def test_a_call_that_came_in_is_known_by_its_session() -> None:
     over = only("sessionCompleted", GIVEN_AWAY, sessionDuration=9)
     assert over.inbound is not None
     assert (over.state, over.disposition, over.inbound.session) == (AttemptState.ENDED, None, "S1")
+
+
+def test_a_callback_that_names_no_session_is_known_by_what_travels_with_the_call() -> None:
+    given_away = Reference(connected=True, session="S7")
+    talks = only("callAnswered", given_away, sessionId=None, remotePartyNumber="46709998877")
+    assert talks.inbound is not None
+    assert (talks.inbound.session, talks.inbound.connected) == ("S7", "+46709998877")
+
+
+def test_a_caller_whom_the_prompts_have_at_once_is_told_of_without_their_number() -> None:
+    begun = only("getCallIdentifier", None, calledParty="+46850001111")
+    assert begun.inbound is not None
+    assert (begun.state, begun.inbound.session) == (AttemptState.RINGING, "S1")
+    assert (begun.inbound.caller, begun.inbound.called) == ("", "+46850001111")
 
 
 def test_a_caller_who_hears_something_presses_keys() -> None:

@@ -18,13 +18,13 @@ from dialer.providers.iotcomms_live import (
     DEFAULT_VOICE,
     DROPS,
     FAILURES,
+    SPLITS,
     VOICE_BY_LANGUAGE,
-    Reference,
     as_number,
     phrase,
-    read_reference,
     recording_name,
 )
+from dialer.providers.iotcomms_reference import Reference, read_reference
 from dialer.providers.live import Answer, Asks, Collect, Connect, Question
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
@@ -100,6 +100,24 @@ def test_a_caller_stays_as_told_since_nobody_knows_where_the_number_is_dialled()
 
 
 @pytest.mark.parametrize(
+    ("told", "asserted", "caller"),
+    [
+        ("0701112233", ANNA, ANNA),
+        ("46701112233", ANNA, ANNA),
+        ("0701112233", "0701112233", "0701112233"),
+        ("0701112233", "46701112233", "0701112233"),
+        ("anonymous", ANNA, "anonymous"),
+        (BO, ANNA, BO),
+    ],
+)
+def test_a_caller_whose_country_the_network_asserts_is_known_by_that(
+    told: str, asserted: str, caller: str
+) -> None:
+    body = {"sessionId": "S2", "callingParty": told, "calledParty": "46850001111", "paiNumber": asserted}
+    assert asked("newCall", body).caller == caller
+
+
+@pytest.mark.parametrize(
     ("user", "number"),
     [
         ("46701112233", ANNA),
@@ -114,7 +132,7 @@ def test_what_is_no_number_stays_as_it_was_told(user: str, number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["callNotify", "callAnswered", "sessionCompleted", "recordingReady", "getCallIdentifier"]
+    "name", ["callNotify", "callAnswered", "sessionCompleted", "recordingReady", "newRemoteCall"]
 )
 def test_what_only_tells_asks_nothing(name: str) -> None:
     assert IotcommsAdapter.read_question(heard(name, EVENT)) is None
@@ -144,6 +162,9 @@ def test_the_address_may_have_folders_of_its_own() -> None:
                 (HELLO, SONG), Collect(3, 7), language="sv-SE", voice="Astrid", rate="slow", pitch="high"
             ),
         ),
+        Reference(is_secret=True),
+        Reference(then=Answer(connect=Connect((ANNA, BO), timeout=20, each={BO: 40}))),
+        Reference(session="S2"),
         Reference(
             then=Answer(connect=Connect((ANNA, BO), caller_id=ANNA, greeting=(HELLO,)), state={"a": 1})
         ),
@@ -167,7 +188,17 @@ def test_a_text_alone_is_the_attempt_and_nothing_is_a_call_that_came_in() -> Non
 
 
 @pytest.mark.parametrize(
-    "value", [20000, {"foo": 1, "bar": 2}, {"attempt": 7}, ["AT1"], True, "A" * 65, {"attempt": "A\n"}]
+    "value",
+    [
+        20000,
+        {"foo": 1, "bar": 2},
+        {"attempt": 7},
+        ["AT1"],
+        {"inbound": True, "session": 7},
+        True,
+        "A" * 65,
+        {"attempt": "A\n"},
+    ],
 )
 def test_anothers_reference_is_none_of_ours(value: object) -> None:
     with pytest.raises(EventError):
@@ -332,11 +363,13 @@ def test_nobody_is_rung_for_a_callee_who_has_gone() -> None:
 
 def test_numbers_are_rung_one_after_the_other_until_somebody_picks_up() -> None:
     question = asked("callEvent", {**EVENT, "event": "callingPartyDrop"})
-    first = answered(question, Answer(connect=Connect((ANNA, BO), caller_id="+4685000444")))
+    connect = Connect((ANNA, BO), timeout=20, caller_id="+4685000444", each={BO: 40})
+    first = answered(question, Answer(connect=connect))
     assert (first["destAddr"], first["sipFrom"]) == (f"sip:{ANNA}@sip.example.com", "+4685000444")
+    assert first["maxRingTime"] == 20
     told = {**EVENT, "event": "calledPartyFailure", "sessionReferenceId": first["sessionReferenceId"]}
     second = answered(asked("callEvent", told), Answer())
-    assert second["destAddr"] == f"sip:{BO}@sip.example.com"
+    assert (second["destAddr"], second["maxRingTime"]) == (f"sip:{BO}@sip.example.com", 40)
     last = asked("callEvent", {**told, "sessionReferenceId": second["sessionReferenceId"]})
     assert last.settled is None
     assert answered(last, Answer())["action"] == "drop"
@@ -355,6 +388,58 @@ def test_of_two_who_have_been_parted_nothing_is_settled() -> None:
     said = answered(asked("getIvrCommand", COMMAND), Answer(connect=Connect((BO,))))
     told = {**EVENT, "event": "calleeConnectionSplit", "sessionReferenceId": said["sessionReferenceId"]}
     assert asked("callEvent", told).settled is None
+
+
+def test_who_is_asked_about_is_who_remains_and_of_two_who_are_parted_each() -> None:
+    told = {**EVENT, "participantId": "P1", "remoteParticipantId": "P2"}
+    left = asked("callEvent", told)
+    assert (left.party, left.gone, left.is_parted) == ("P2", "P1", False)
+    for event in SPLITS:
+        parted = asked("callEvent", {**told, "event": event})
+        assert (parted.party, parted.gone, parted.is_parted) == ("P1", "", True)
+
+
+def test_of_two_who_are_parted_only_who_is_called_on_changes_what_travels_with_their_session() -> None:
+    reference = {"attempt": "AT1", "answered": True, "connected": True}
+    question = asked(
+        "callEvent", {**EVENT, "event": "calleeConnectionSplit", "sessionReferenceId": reference}
+    )
+    called_on = answered(question, Answer(connect=Connect((BO,)), state={"over": True}))
+    assert called_on["sessionReferenceId"] == {**reference, "state": {"over": True}}
+    # Whichever answer comes last: two are connected then.
+    assert answered(question, Answer()) == {"action": "drop", "dropCode": "dropNoMsg"}
+    assert answered(question, Answer(collect=Collect())) == {"action": "ivr"}
+
+
+def test_who_waits_does_not_change_that_two_others_talk() -> None:
+    reference = {"attempt": "AT1", "answered": True, "connected": True}
+    question = asked("getIvrCommand", {**COMMAND, "sessionReferenceId": reference})
+    assert answered(question, Answer(collect=Collect()))["sessionReferenceId"] == reference
+    handed_on = answered(question, Answer(connect=Connect((BO,))))["sessionReferenceId"]
+    assert "connected" not in handed_on, "nobody is, until the other has picked up"
+
+
+def test_who_waits_is_connected_by_their_id() -> None:
+    assert answered(asked("callEvent", EVENT), Answer(join="P7")) == {
+        "action": "connect",
+        "participantId": "P7",
+        "sessionReferenceId": {"attempt": "AT1", "connected": True},
+    }
+
+
+def test_whom_somebody_is_connected_with_is_shown_the_same_as_whoever_is_called() -> None:
+    shown = {"caller_privacy": "yes", "display_name": "Choir", "sip_diversion": "4685000333"}
+    question = asked("callEvent", {**EVENT, "event": "callingPartyDrop"})
+    body = answered(question, Answer(connect=Connect((BO,))), **shown, x_headers='{"x-a": "1"}')
+    told = {"callerPrivacy": True, "displayName": "Choir", "sipDiversion": "4685000333"}
+    assert body.items() >= told.items()
+    assert "xHeaders" not in body
+
+
+def test_an_extension_has_a_host_of_its_own() -> None:
+    question = asked("callEvent", {**EVENT, "event": "callingPartyDrop"})
+    answer = Answer(connect=Connect(("102",)))
+    assert answered(question, answer, extension_host="pbx.example")["destAddr"] == "sip:102@pbx.example"
 
 
 def test_who_is_left_may_hear_something() -> None:
@@ -382,7 +467,7 @@ def test_a_call_that_nobody_wants_is_refused() -> None:
     assert refused == {
         "action": "drop",
         "dropCode": "numberNotActive",
-        "sessionReferenceId": {"inbound": True},
+        "sessionReferenceId": {"inbound": True, "session": "S2"},
     }
     assert answered(asked("newCall", NEW_CALL), Answer())["dropCode"] == "dropNoMsg"
 
@@ -398,8 +483,56 @@ def test_a_caller_is_connected_and_shown_as_they_are() -> None:
         "ringbackTone": "default",
         "callRecording": True,
         "recordingFileName": "S2.mp3",
-        "sessionReferenceId": {"inbound": True, "connected": True},
+        "sessionReferenceId": {"inbound": True, "session": "S2", "connected": True},
     }
+
+
+def test_a_caller_who_does_not_want_their_number_shown_is_not_shown() -> None:
+    secret = asked("newCall", {**NEW_CALL, "callingPartyPrivacy": "secret"})
+    connect = Connect((BO,))
+    assert answered(secret, Answer(connect=connect), sip_from="")["callerPrivacy"] is True
+    assert "callerPrivacy" not in answered(secret, Answer(connect=connect)), "it is our number that is shown"
+    public = asked("newCall", {**NEW_CALL, "callingPartyPrivacy": "public"})
+    assert "callerPrivacy" not in answered(public, Answer(connect=connect), sip_from="")
+    # … after a word, either.
+    told = answered(secret, Answer((HELLO,), connect=connect))
+    command = asked("getIvrCommand", {"sessionId": "S2", "sessionReferenceId": told["sessionReferenceId"]})
+    said = answered(command, Answer())
+    done = {"sessionId": "S2", "event": "calledPartyDrop", "sessionReferenceId": said["sessionReferenceId"]}
+    assert answered(asked("callEvent", done), Answer(), sip_from="")["callerPrivacy"] is True
+
+
+def test_a_caller_whom_the_prompts_have_at_once_gets_what_the_number_gives() -> None:
+    question = asked("getCallIdentifier", {"sessionId": "S2", "calledParty": "46850001111"})
+    assert (question.asks, question.session, question.called) == (Asks.INBOUND, "S2", "+46850001111")
+    wanted = Answer((HELLO,), connect=Connect((BO,)))
+    body = answered(question, wanted)
+    assert body.keys() == {"sessionId", "sessionReferenceId"}
+    command = asked("getIvrCommand", body)
+    assert command.settled == wanted
+    refused = answered(question, Answer(refuse=True))
+    assert refused == {"sessionId": "S2"}
+    assert asked("getIvrCommand", refused).settled is None
+
+
+def test_a_caller_stays_hidden_from_everybody_who_is_rung_and_who_picks_up_hears_something() -> None:
+    connect = Connect((ANNA, BO), greeting=(HELLO,), hide_caller=True)
+    first = answered(asked("newCall", NEW_CALL), Answer(connect=connect))
+    gone = {"sessionReferenceId": first["sessionReferenceId"], "event": "calledPartyFailure"}
+    second = answered(asked("callEvent", {**EVENT, **gone}), Answer())
+    assert [body["destAddr"][4:16] for body in (first, second)] == [ANNA, BO]
+    for body in (first, second):
+        assert body["callerPrivacy"] is True
+        assert body["greeting"]["callee"]["phrases"] == [phrase(HELLO, Answer())]
+
+
+def test_no_keys_are_pressed_for_a_caller_and_nobody_is_rung_together_and_all_else_can_be_done() -> None:
+    whole = Connect((BO,), record=True, greeting=(HELLO,), hide_caller=True)
+    assert IotcommsAdapter.check_inbound(Answer((SONG,), connect=whole, answer_first=True)) == []
+    (pressed,) = IotcommsAdapter.check_inbound(Answer(connect=Connect((BO,), press="1")))
+    assert "leave out press" in pressed
+    (together,) = IotcommsAdapter.check_inbound(Answer(connect=Connect((ANNA, BO), one_by_one=False)))
+    assert "leave out --at-once" in together
 
 
 def test_an_announcement_to_a_caller_takes_two_answers_and_one_decision() -> None:

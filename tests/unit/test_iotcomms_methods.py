@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from dialer.providers.base import Adapter
-from dialer.providers.contract import ProviderConfig, ProviderError, ProviderRequest, Reply
+from dialer.providers.contract import (
+    ProviderConfig,
+    ProviderError,
+    ProviderRequest,
+    ProviderSettingError,
+    Reply,
+)
 from dialer.providers.iotcomms_methods import METHODS, number_rung
 from dialer.providers.kinds import make_adapter
 from dialer.providers.methods import File, Value
@@ -23,6 +30,46 @@ def adapter() -> Adapter:
 def request_of(name: str, /, **values: Value) -> ProviderRequest:
     method = METHODS[name]
     return method.build(adapter(), method.checked(values))
+
+
+SITE = "https://Site-A.example:8443/mediaservice/"
+
+
+def at_site(told: str, **settings: str) -> ProviderRequest:
+    made = make_adapter(ProviderConfig("PR1", "nordic", "iotcomms", "", {**SETTINGS, **settings}))
+    method = METHODS["hangupcall"]
+    return method.build(made, method.checked({"replyId": "R1", "siteBaseUrl": told}))
+
+
+def test_a_call_at_a_hybrid_site_is_hung_up_there() -> None:
+    request = at_site(SITE, site_hosts="other.example, site-a.example")
+    assert request.base_url == "https://Site-A.example:8443/mediaservice"
+    assert (request.path, request.json) == ("customer.example/hangupcall", {"replyId": "R1"})
+    near = "https://api.prod-eu-north-1.iotcomms.io/siteA"
+    assert at_site(near).base_url == near, "where all requests go is known"
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        (SITE, "whose host, site-a.example, is not set: name it among the site_hosts of provider nordic"),
+        ("https://api.prod-eu-north-1.iotcomms.io.evil.example/", "is not set"),
+        ("http://site-b.example/", "begins with https://"),
+        ("https://anna@site-b.example/", "begins with https://"),
+        ("https://site-b.example/?x=", "begins with https://"),
+        ("https://[site-b/", "begins with https://"),
+        ("site-b.example", "begins with https://"),
+    ],
+)
+def test_nothing_that_authorizes_goes_to_a_site_that_nobody_has_named(told: str, sentence: str) -> None:
+    with pytest.raises(ProviderError, match=re.escape(sentence)):
+        at_site(told, site_hosts="site-b.example")
+
+
+def test_hosts_of_sites_are_names_with_commas_between_them() -> None:
+    for wrong in ("https://site-a.example", "a b", "a,,b", ","):
+        with pytest.raises(ProviderSettingError, match="site_hosts"):
+            at_site(SITE, site_hosts=wrong)
 
 
 def read(name: str, body: object, status: int = 200) -> Any:
@@ -104,6 +151,7 @@ def test_whatever_is_no_success_is_a_sentence(name: str) -> None:
             200,
             "did not do it: No such file.",
         ),
+        ({"success": False, "error": "NoSuchKey"}, 200, "did not do it: NoSuchKey."),
         ({"success": False}, 400, "did not do it"),
         ({"message": "Unauthorized"}, 401, "check domain, and private_key or token"),
         ({"message": "Forbidden"}, 403, "check domain"),

@@ -18,10 +18,12 @@ from dialer.lifecycle import (
     CALL_TRANSITIONS,
     CAMPAIGN_TRANSITIONS,
     DIAL_STATUS,
+    VERIFICATION_TRANSITIONS,
     AttemptState,
     CallState,
     CampaignState,
     Disposition,
+    VerificationState,
     allowed_from,
 )
 
@@ -33,6 +35,7 @@ MACHINES = [
     pytest.param("Campaign", CAMPAIGN_TRANSITIONS, CampaignState.DRAFT, id="campaign"),
     pytest.param("Call", CALL_TRANSITIONS, CallState.WAITING, id="call"),
     pytest.param("Attempt", ATTEMPT_TRANSITIONS, AttemptState.SUBMITTING, id="attempt"),
+    pytest.param("Verification", VERIFICATION_TRANSITIONS, VerificationState.PENDING, id="verification"),
 ]
 
 

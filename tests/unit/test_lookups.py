@@ -82,6 +82,15 @@ def test_who_told_nothing_in_time_is_asked_then_and_two_hours_more() -> None:
     assert patience(15 * MINUTE, can_ask=True) == Patience(15 * MINUTE, 15 * MINUTE + ASKED_FOR, can_ask=True)
 
 
+def test_a_message_that_nobody_tells_the_end_of_is_settled_sooner_than_a_call() -> None:
+    how_long = adapter_class("mtt-sms").patience()
+    assert how_long == Patience(15 * MINUTE, 30 * MINUTE, can_ask=True)
+    asked = [due_at := SUBMITTED + how_long.first]
+    while (again := next_due(SUBMITTED, due_at, due_at, how_long)) is not None:
+        asked.append(due_at := again)
+    assert len(asked) > 3, "it is looked up, and more than once"
+
+
 def test_who_never_tells_is_asked_soon() -> None:
     how_long = patience(15 * MINUTE, can_ask=True, look_up_after=10 * SECOND)
     assert how_long.first == 10 * SECOND

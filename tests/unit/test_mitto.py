@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
 import pytest
@@ -26,7 +26,7 @@ from dialer.providers.contract import (
     Reply,
     Submission,
 )
-from dialer.providers.kinds import adapter_kinds, make_adapter
+from dialer.providers.kinds import adapter_class, adapter_kinds, make_adapter
 from dialer.providers.mitto import (
     END_ERRORS,
     GENDERS,
@@ -368,6 +368,32 @@ def test_equal_callbacks_have_one_key_and_others_another() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["mitto", "mitto-flash"])
+@pytest.mark.parametrize(
+    ("query", "body", "kept_query", "kept_body"),
+    [
+        ("type=endCallback&appKey=k3y&state=2", b"", "type=endCallback&appKey=&state=2", b""),
+        ("appKey=k3y", b"", "appKey=", b""),
+        ("a=appKey&noappKey=7&b=%26appKey%3D8", b"", "a=appKey&noappKey=7&b=%26appKey%3D8", b""),
+        ("", b"status=ANSWERED&appKey=k%33y%2B", "", b"status=ANSWERED&appKey="),
+        ("", b"appKey=k3y&x=\xff\x00", "", b"appKey=&x=\xff\x00"),
+        ("", b'{"status": "ANSWERED", "appKey" : "k3y"}', "", b'{"status": "ANSWERED", "appKey" : ""}'),
+        ("", b'{"appKey": 7, "x": "appKey"}', "", b'{"appKey": 7, "x": "appKey"}'),
+        ("type=startCallback&reference=AT1", b"", "type=startCallback&reference=AT1", b""),
+    ],
+)
+def test_the_key_in_a_callback_is_not_kept(
+    kind: str, query: str, body: bytes, kept_query: str, kept_body: bytes
+) -> None:
+    kept = adapter_class(kind).kept(callback(query, body))
+    assert (kept.query, kept.body) == (kept_query, kept_body)
+
+
+def test_what_is_kept_reads_the_same() -> None:
+    raw = callback("type=endCallback&reference=AT1&state=2&error=0&duration=12&appKey=k3y")
+    assert MittoAdapter.read_event(MittoAdapter.kept(raw)) == MittoAdapter.read_event(raw)
+
+
 def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
@@ -421,6 +447,38 @@ def test_a_provider_that_cannot_work_is_a_sentence(
 ) -> None:
     with pytest.raises(ProviderSettingError, match=sentence):
         make_adapter(ProviderConfig("PR1", "north", kind, base_url, settings))
+
+
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [
+        (("STATE_OK", "0"), ("2", "0")),
+        (("STATE_ERR", "ERR_NO_ANSWER"), ("5", "16")),
+        (("STATE_ERR", "ERR_BUSY"), ("5", "17")),
+        (("5", "ERR_ALERTING"), ("5", "19")),
+        (("5", "ERR_CONGESTION"), ("5", "34")),
+        (("5", "ERR_TTS"), ("5", "1002")),
+    ],
+)
+def test_a_state_or_error_that_comes_as_its_word_is_its_number(
+    word: tuple[str, str], number: tuple[str, str]
+) -> None:
+    assert ending(*word) == ending(*number)
+    assert ending(*word)[0] is not Disposition.UNKNOWN
+
+
+def test_of_repeats_that_mitto_makes_two_dials_that_end_alike_are_not_taken_for_one() -> None:
+    query = "type=endCallback&reference=AT1-1.r&state=5&error=17&duration=0"
+    end = callback(query)
+    (fact,) = MittoAdapter.read_event(end)
+    assert fact.attempt_id == "AT1-1"
+    key = MittoAdapter.dedupe_key
+    for raw in (end, replace(end, query="", body=query.encode())):
+        next_dial = replace(raw, received_at=raw.received_at + timedelta(seconds=30))
+        assert key(raw) != key(next_dial)
+        assert key(raw) == key(replace(raw))
+    alone = callback(query.replace(".r", ""))
+    assert key(alone) == key(replace(alone, received_at=alone.received_at + timedelta(days=1)))
 
 
 def test_no_repr_shows_what_is_private() -> None:

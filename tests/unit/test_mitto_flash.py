@@ -27,7 +27,7 @@ from dialer.providers.contract import (
     Submission,
 )
 from dialer.providers.kinds import adapter_class, make_adapter
-from dialer.providers.mitto_flash import ENDINGS, ERRORS, STATUSES
+from dialer.providers.mitto_flash import ENDINGS, ERRORS, STATUSES, TOO_MANY
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 UNIXTIME = int(NOW.timestamp())
@@ -156,6 +156,16 @@ def test_each_error_of_the_reference_says_whose_fault_it_is(
     assert len(ERRORS) == 7  # … and 4, which is next
 
 
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 422])
+@pytest.mark.parametrize("error", [*ERRORS, TOO_MANY])
+def test_an_error_is_the_same_under_whichever_status(error: int, status: int) -> None:
+    verdict = adapter_with().read_reply(reply(status, {"errorCode": error, "errorReason": "no"}))
+    if error == TOO_MANY:
+        assert verdict.outcome is Outcome.NOT_PROCESSED
+    else:
+        assert (verdict.outcome, verdict.refusal) == (Outcome.REFUSED, ERRORS[error][0])
+
+
 def test_too_many_requests_were_not_processed() -> None:
     answer = Reply(429, {"retry-after": "7"}, b'{"errorCode": 4, "errorReason": "Too many requests"}')
     verdict = adapter_with().read_status(answer)
@@ -189,7 +199,6 @@ def test_each_status_of_the_reference_has_its_outcome(
     [
         (200, {}),
         (200, {"from": "79179136787"}),
-        (200, {"errorCode": 11}),
         (200, {"errorCode": 99}),
         (200, {"status": "fine"}),
         (200, {"status": ["ok"]}),

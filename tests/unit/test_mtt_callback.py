@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from dialer.calls.flow import Prompt
 from dialer.calls.progress import Standing, advance
+from dialer.calls.talk import Ring, Rung, Talk
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter
 from dialer.providers.contract import (
@@ -104,20 +105,66 @@ def test_a_call_rings_the_callee_first_and_then_whom_they_are_connected_with() -
     }
 
 
-def test_either_side_may_hear_a_text_or_a_file_before_they_talk() -> None:
-    greeted = replace(CALL, greeting=Prompt("You will be\nconnected."), connect_greeting=Prompt(media="all"))
-    first, *prompts = params_of(greeted)["simpleCallBackFollowmeStruct"]
-    assert first["redirect_number"] == "79684881033"
-    assert prompts == [
-        {"order": 2, "type": "text", "value": "You will be connected.", "side": "A"},
-        {"order": 3, "type": "file", "value": "all", "side": "B"},
-    ]
-
-
 def test_a_call_may_be_recorded_and_end_after_some_time() -> None:
-    params = params_of(replace(CALL, record=True, longest=600))
+    params = params_of(replace(CALL, record=True, talk=Talk(max_seconds=600)))
     assert (params["recordEnable"], params["maxtime"]) == (1, "600")
     assert not {"recordEnable", "maxtime"} & set(params_of(CALL))
+
+
+@pytest.mark.parametrize(("at_once", "queue"), [(True, "ringall"), (False, "linal")])
+def test_side_a_may_be_several_numbers_rung_at_once_or_in_turn(at_once: bool, queue: str) -> None:
+    ring = Ring((Rung("+79522222222", 15), Rung("+79152323233")), at_once=at_once, seconds=20)
+    structure = params_of(replace(CALL, talk=Talk(ring=ring)))["simpleCallBackFollowmeStruct"]
+    assert [(one["order"], one["redirect_number"], one["timeout"], one["name"]) for one in structure] == [
+        (1, "79684881033", 20, "callee"),
+        (2, "79522222222", 15, "callee_2"),
+        (3, "79152323233", 25, "callee_3"),
+    ]
+    assert {one["type"] for one in structure} == {queue}
+
+
+@pytest.mark.parametrize(("at_once", "queue"), [(True, "ringall"), (False, "linal")])
+def test_whom_the_callee_is_connected_with_may_be_several_and_the_callee_is_rung_first_all_the_same(
+    at_once: bool, queue: str
+) -> None:
+    ring = Ring((Rung("+79522222222", 15),), at_once=at_once, seconds=20, of_other=True)
+    talk = Talk(Prompt("Звонок с сайта"), Prompt(media="for_all_sales"), ring=ring)
+    params = params_of(replace(CALL, talk=talk))
+    assert (params["b_number"], params["direction"]) == ("79684881033", 1)
+    first, second, *prompts = params["simpleCallBackFollowmeStruct"]
+    assert first == {
+        "order": 1, "timeout": 20, "redirect_number": "79511234567", "type": queue, "name": "other",
+    }  # fmt: skip
+    assert second == {
+        "order": 2, "timeout": 15, "redirect_number": "79522222222", "type": queue, "name": "other_2",
+    }  # fmt: skip
+    assert [(one["side"], one["value"]) for one in prompts] == [
+        ("A", "Звонок с сайта"), ("B", "for_all_sales"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("message", "refusal"),
+    [
+        ("Incorrect redirect_number format", Refusal.BAD_REQUEST),
+        ("Incorrect B-number format", Refusal.BAD_NUMBER),
+    ],
+)
+def test_where_the_callee_is_the_b_number_a_wrong_one_is_theirs(message: str, refusal: Refusal) -> None:
+    ring = Ring((Rung("+79522222222"),), of_other=True)
+    asked = adapter_with().build_request(replace(CALL, talk=Talk(ring=ring))).json
+    answer = {"jsonrpc": "2.0", "id": asked["id"], "result": {"error": 1, "message": message}}
+    verdict = adapter_with().read_reply(reply(answer))
+    assert (verdict.outcome, verdict.refusal) == (Outcome.REFUSED, refusal)
+
+
+def test_either_side_may_hear_a_text_or_a_file_first() -> None:
+    talk = Talk(Prompt("Звонок с сайта"), Prompt(media="for_all_sales"))
+    _, *prompts = params_of(replace(CALL, talk=talk))["simpleCallBackFollowmeStruct"]
+    assert prompts == [
+        {"order": 2, "type": "text", "value": "Звонок с сайта", "side": "A"},
+        {"order": 3, "type": "file", "value": "for_all_sales", "side": "B"},
+    ]
 
 
 def test_the_calls_own_number_is_shown_or_the_providers_or_what_mtt_has_set() -> None:
@@ -146,7 +193,16 @@ def test_a_call_to_one_person_is_refused_before_sending(what: dict[str, str]) ->
 
 def test_what_it_can_do() -> None:
     adapter = adapter_with()
-    assert adapter.capabilities == {Capability.CLICK_TO_CALL, Capability.RECORDING, Capability.INBOUND}
+    assert adapter.capabilities == {
+        Capability.CLICK_TO_CALL,
+        Capability.RECORDING,
+        Capability.INBOUND,
+        Capability.TALK_PROMPTS,
+        Capability.TALK_LIMIT,
+        Capability.RING_SEVERAL,
+        Capability.CONNECT_IN_TURN,
+        Capability.CONNECT_AT_ONCE,
+    }
     assert len(adapter.check_campaign("ru-RU", has_text=True, has_media=False)) == 1
 
 
@@ -236,6 +292,16 @@ def test_every_documented_event_is_read_and_matched_by_our_reference(event: str,
     fact = told(event)
     assert (fact.attempt_id, fact.provider_reference, fact.state) == ("AT1", THEIRS, state)
     assert (fact.disposition, fact.at, fact.inbound) == (None, NOW, None)
+
+
+@pytest.mark.parametrize(
+    ("phone", "read"),
+    [("+79522222222", "+79522222222"), ("79522222222", "+79522222222"), ("", ""), ("anonymous", "")],
+)
+def test_whose_telephone_was_picked_up_is_told_by_that_event_alone(phone: str, read: str) -> None:
+    assert told(f"pickup_side_A&phone_A={phone}").answered_by == read
+    assert told("pickup_side_A").answered_by == ""
+    assert told(f"start_side_A&phone_A={phone}").answered_by == ""
 
 
 def test_an_event_without_our_reference_is_matched_by_mtts() -> None:
@@ -352,7 +418,8 @@ def test_of_a_talk_its_lengths_and_cost_are_learned() -> None:
     (fact,) = adapter_with().read_lookup(talked(), ASKED)
     assert (fact.attempt_id, fact.state) == ("AT1", AttemptState.ENDED)
     assert (fact.disposition, fact.hangup_cause) == (Disposition.ANSWERED, 16)
-    assert (fact.duration, fact.billsec, fact.cost) == (15.0, 5.0, Decimal("2.98"))
+    assert (fact.duration, fact.billsec) == (15.0, 5.0)
+    assert (fact.cost, fact.currency) == (Decimal("2.98"), "RUB")
     assert fact.at == NOW + timedelta(seconds=12 + 15)
 
 
@@ -377,12 +444,42 @@ def test_of_what_mtt_does_not_know_nothing_is_learned(why: str | None) -> None:
 def test_a_call_that_may_not_have_come_about_is_unknown(changes: dict[str, object]) -> None:
     (fact,) = adapter_with().read_lookup(talked(**changes), ASKED)
     assert (fact.disposition, fact.hangup_cause) == (Disposition.UNKNOWN, None)
+    assert fact.is_unheard_of == ("call_back_status" in changes), (
+        "ok with nobody on side B is in its document"
+    )
+
+
+@pytest.mark.parametrize(
+    ("why", "is_unheard_of"), [("Call ended by magic", True), *((one, False) for one in ENDINGS)]
+)
+def test_a_reason_that_mtt_does_not_document_is_one_to_be_looked_at(why: str, is_unheard_of: bool) -> None:
+    (fact,) = adapter_with().read_lookup(not_talked(why), ASKED)
+    assert fact.is_unheard_of == is_unheard_of
 
 
 @pytest.mark.parametrize("odd", [None, True, "dear", "1e9", "NaN", [], 10**20])
 def test_a_cost_that_is_no_amount_is_none(odd: object) -> None:
     (fact,) = adapter_with().read_lookup(talked(call_back_cost=odd), ASKED)
     assert fact.cost is None
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ({"downloadURL": "http://fuds.mtt.ru/download/75GV"}, "http://fuds.mtt.ru/download/75GV"),
+        ([{"downloadURL": "http://a.ru/1"}, "https://a.ru/2"], "http://a.ru/1 https://a.ru/2"),
+        *(
+            (odd, "")
+            for odd in ({}, [], None, 5, {"downloadURL": ""}, {"downloadURL": "ftp://x"}, "http://a b")
+        ),
+    ],
+)
+def test_links_to_records_are_read_and_shown_nowhere(told: object, read: str) -> None:
+    (fact,) = adapter_with().read_lookup(
+        talked(call_back_record_URL_A={}, call_back_record_URL_B=told), ASKED
+    )
+    assert fact.recording_name == read
+    assert not read or read not in repr(fact)
 
 
 @pytest.mark.parametrize(

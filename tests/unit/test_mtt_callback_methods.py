@@ -349,7 +349,7 @@ def test_links_to_records_are_an_array_by_itself() -> None:
     read = METHODS["record_links"].read
     pieces = ["http://rs.mtt.ru/a_1.wav", "http://rs.mtt.ru/a_2.wav"]
     assert read(reply(pieces)) == pieces
-    for body in (b"", {}, [1], "http://rs.mtt.ru/a_1.wav"):
+    for body in (b"", {}, [1], ["a_1.wav"], "http://rs.mtt.ru/a_1.wav"):
         with pytest.raises(ProviderError, match="nothing that it documents"):
             read(reply(body))
     with pytest.raises(ProviderError, match="HTTP 404"):

@@ -132,6 +132,12 @@ def test_several_numbers_are_rung_in_turn_or_at_once(one_by_one: bool, redirect_
     assert result["followme_struct"] == [2, [ENTRY, ENTRY | other]]
 
 
+def test_each_number_is_rung_for_its_time() -> None:
+    connect = Connect(("+79684881033", "+79684881034"), timeout=15, each={"+79684881034": 40})
+    _, entries = answered(Answer(connect=connect))["followme_struct"]
+    assert [entry["TIMEOUT"] for entry in entries] == ["15", "40"]
+
+
 def test_a_call_is_refused_in_the_documented_way() -> None:
     assert answered(Answer(refuse=True)) == REFUSED
     assert answered(Answer(refuse=True, say=(Prompt(media="f1"),))) == REFUSED
@@ -143,6 +149,43 @@ def test_a_caller_hears_a_file_and_is_hung_up_on() -> None:
     say = (Prompt("MTT speaks no text."), Prompt(media="f1"), Prompt(media="f2"))
     assert answered(Answer(say=say)) == {**REFUSED, "file_to_A": "f1"}
     assert answered(Answer(say=say[:1])) == REFUSED
+
+
+def test_both_sides_hear_a_file_as_in_the_example_and_the_caller_may_be_hidden_and_answered_first() -> None:
+    connect = Connect(
+        ("+79684881033",),
+        timeout=15,
+        greeting=(Prompt(media="3806efe36d"),),
+        hide_caller=True,
+        press="WWW1W3151#",
+    )
+    assert answered(Answer(say=(Prompt(media="47f51cac1b"),), connect=connect, answer_first=True)) == {
+        "redirect_type": 1,
+        "file_to_A": "47f51cac1b",
+        "file_to_B": "3806efe36d",
+        "masking": "Y",
+        "answer": "Y",
+        "followme_struct": [1, [ENTRY | {"DTMF": "WWW1W3151#"}]],
+    }
+
+
+def test_without_a_file_of_the_caller_there_is_nothing_to_answer_for() -> None:
+    assert "answer" not in answered(Answer(connect=Connect(("+79684881033",)), answer_first=True))
+    assert answered(Answer(say=(Prompt(media="f1"),), answer_first=True)) == {
+        **REFUSED, "file_to_A": "f1", "answer": "Y",
+    }  # fmt: skip
+
+
+def test_what_the_structure_has_no_place_for_is_told_with_the_mend() -> None:
+    check = MttCallbackAdapter.check_inbound
+    whole = Connect(("+79684881033",), greeting=(Prompt(media="f2"),), hide_caller=True, press="1")
+    assert check(Answer(say=(Prompt(media="f1"),), connect=whole, answer_first=True)) == []
+    (spoken,) = check(Answer(say=(Prompt("Hello"),), connect=whole))
+    assert "play instead of say" in spoken
+    (greeted,) = check(Answer(connect=Connect(("+79684881033",), greeting=(Prompt("Hello"),))))
+    assert "greet_play instead of greet_say" in greeted
+    (recorded,) = check(Answer(connect=Connect(("+79684881033",), record=True)))
+    assert "leave out record" in recorded
 
 
 def test_the_answer_repeats_the_questions_id() -> None:
@@ -181,6 +224,8 @@ def test_a_prompt_to_the_caller_comes_before_anybody_is_rung() -> None:
     fact = told(body)
     assert (fact.state, fact.inbound) == (AttemptState.RINGING, CALL)
     assert told(event("sp", side="B")).state is AttemptState.ANSWERED
+    beside = {**HEARD, "event": "ep", "side": "A"}
+    assert told(beside).state is AttemptState.RINGING
 
 
 def test_the_time_is_moscows_then_the_clock_of_unix_then_arrival() -> None:
@@ -202,8 +247,9 @@ def test_a_normal_end_does_not_say_whether_anybody_had_answered() -> None:
         ("20", Disposition.UNAVAILABLE, 20),
         ("34", Disposition.CONGESTION, 34),
         ("999", Disposition.UNKNOWN, None),
+        ("x", Disposition.UNKNOWN, None),
         ("", None, None),
-        ("x", None, None),
+        ("null", None, None),
     ],
 )
 def test_another_end_says_why_nobody_answered(
@@ -225,6 +271,23 @@ def test_blanks_around_the_calls_name_do_not_count() -> None:
         (b"", "event=h&cause=17&h323_conf_id=A1&data=event%3Dh_79684881033_2019-05-23-15-15-30%26cause%3D17"),
         (b"h323_conf_id=A1&data=event%3Dh_79684881033_2019-05-23-15-15-30%26cause%3D17", ""),
         ({"h323_conf_id": "A1", "data": "event=h_79684881033_2019-05-23-15-15-30&cause=17"}, ""),
+        (
+            {
+                "h323_conf_id": "A1",
+                "data": "event=h_79684881033_2019-05-23-15-15-30",
+                "event": "h",
+                "cause": "17",
+            },
+            "",
+        ),
+        (
+            {
+                "h323_conf_id": "A1",
+                "data": "event=h_79684881033_2019-05-23-15-15-30",
+                "event": {"type": "h", "cause": 17},
+            },
+            "",
+        ),
         ({"h323_conf_id=A1&data=event%3Dh_79684881033_2019-05-23-15-15-30%26cause%3D17": ""}, ""),
     ],
 )

@@ -138,6 +138,17 @@ def test_what_mtt_has_no_words_for_is_told_when_made_and_never_sent(flow: Flow, 
     assert str(caught.value) == told
 
 
+def test_of_a_menu_that_notes_every_digit_mtt_is_asked_for_those_that_it_knows() -> None:
+    noting = dict.fromkeys("0123456789", Action(Does.NOTIFY))
+    flow = replace(FLOW, menus={"main": replace(FLOW.menus["main"], keys=noting)})
+    assert problems(flow) == []
+    asked = body_of(replace(CALL, flow=flow))["data"]["dtmf"]
+    assert [(one["dtmf_id"], one["type"]) for one in asked] == [(key, "notify") for key in "123456789"]
+    for other in (noting | {"0": Action(Does.OPT_OUT)}, {"0": noting["0"], "1": noting["1"]}):
+        (sentence,) = problems(replace(flow, menus={"main": replace(FLOW.menus["main"], keys=other)}))
+        assert "MTT knows the keys 1 to 9, not 0" in sentence
+
+
 def test_every_problem_is_told_at_once() -> None:
     menu = Menu((Prompt("a"),), {"0": Action(Does.REPEAT), "1": Action(Does.HANG_UP, (Prompt("Bye"),))})
     assert len(problems(Flow("main", {"main": menu}))) == 3

@@ -63,7 +63,7 @@ REQUESTS: list[tuple[str, dict[str, Value], str | None, str, Any]] = [
                     "name": "boss",
                     "active": "N",
                     "period": "hr{9}",
-                    "period_description": "Always",
+                    "period_description": "hr{9}",
                     "follow_order": 5,
                     "use_tcp": "Y",
                 },
@@ -429,10 +429,19 @@ NUMBER = {"number": "35800445016", "direction": "OUT"}
 
 def test_the_lists_of_text_messages_are_read() -> None:
     numbers = {**PAGE, "offset": 0, "numbers": [NUMBER]}
-    assert SMS_METHODS["numbers"].read(reply(numbers)) == {**PAGE, "numbers": [NUMBER]}
+    assert SMS_METHODS["numbers"].read(reply(numbers)) == numbers
     listed = {**PAGE, "offset": 0, "messages": [MESSAGE]}
-    assert SMS_METHODS["messages"].read(reply(listed)) == {**PAGE, "messages": [MESSAGE]}
+    assert SMS_METHODS["messages"].read(reply(listed)) == listed
+    tabled = {**PAGE, "messages": [MESSAGE]}  # the table has no offset
+    assert SMS_METHODS["messages"].read(reply(tabled)) == tabled
     assert SMS_METHODS["message"].read(reply(listed)) == MESSAGE
+
+
+def test_a_list_is_read_with_the_commas_that_the_reference_prints() -> None:
+    listed = json.dumps({**PAGE, "messages": [MESSAGE, MESSAGE]}, indent=2)
+    printed = listed.replace('"segment_count": 1\n', '"segment_count": 1,\n')
+    assert printed.count("1,\n    }") == 2
+    assert SMS_METHODS["messages"].read(reply(printed.encode())) == {**PAGE, "messages": [MESSAGE, MESSAGE]}
 
 
 @pytest.mark.parametrize("name", SMS_METHODS)

@@ -16,6 +16,7 @@ from dialer.calls.progress import Standing, advance
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter
 from dialer.providers.contract import (
+    Asked,
     Capability,
     EventError,
     Outcome,
@@ -27,6 +28,7 @@ from dialer.providers.contract import (
     RefusedError,
     Reply,
     Submission,
+    TextMessage,
 )
 from dialer.providers.kinds import adapter_class, make_adapter
 from dialer.providers.mtt_sms import STATUSES
@@ -263,10 +265,35 @@ def test_reply_and_callback_name_a_message_alike() -> None:
     assert placed.provider_reference == fact.provider_reference
 
 
-def test_what_people_write_back_is_not_read_yet() -> None:
-    inbound = {**EVENT, "direction": "inbound", "status": "received"}
-    assert adapter_with().read_event(callback(urlencode(inbound))) == []
-    assert adapter_with().read_event(callback("direction=inbound")) == []
+def test_what_people_write_back_is_a_message_and_no_event() -> None:
+    inbound = {**EVENT, "direction": "inbound", "status": "received", "from": "79587643270", "text": "Стоп!"}
+    raw = callback(urlencode(inbound))
+    assert adapter_with().read_event(raw) == []
+    assert adapter_with().read_text_message(raw) == TextMessage("+79587643270", "Стоп!")
+    assert adapter_with().kept(raw) == raw
+    for nobody in ("", "Bank", "900"):
+        assert adapter_with().read_text_message(callback(urlencode({**inbound, "from": nobody}))) is None
+    assert adapter_with().read_text_message(callback(FORM)) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        (FORM, b""),
+        ("", FORM.encode()),
+        ("text=1987", FORM.encode()),
+        ("", json.dumps(EVENT).encode()),
+        ("", json.dumps({FORM: ""}).encode()),
+        ("", json.dumps({"data": FORM}).encode()),
+        ("", json.dumps({"messages": [EVENT]}).encode()),
+    ],
+)
+def test_what_was_sent_is_not_kept_and_its_event_reads_the_same(query: str, body: bytes) -> None:
+    raw = callback(query, body)
+    kept = adapter_with().kept(raw)
+    assert not [one for one in (kept.query, kept.body.decode()) if "1987" in one or "test" in one]
+    if b"messages" not in body:
+        assert adapter_with().read_event(kept) == adapter_with().read_event(raw)
 
 
 @pytest.mark.parametrize(
@@ -326,6 +353,60 @@ def test_callbacks_of_one_message_end_the_same_in_any_order_with_doubles(data: s
     assert ended(doubled) == ended(events)
     if "delivered" in words:
         assert ended(doubled).outcome is Disposition.ANSWERED
+
+
+# --- look-ups -----------------------------------------------------------------------------------------------
+
+ASKED = Asked("AT1", MESSAGE, "+46701112233", "", NOW)
+
+
+def told_of(**message: object) -> Reply:
+    """The answer about one message."""
+    known = {"message_sid": MESSAGE, "direction": "outbound", **message}
+    return reply(200, {"page": 0, "total": 1, "limit": 20, "prev": "", "next": "", "messages": [known]})
+
+
+def test_a_message_is_looked_up_by_its_own_id_alone() -> None:
+    request = adapter_with().lookup_request(ASKED)
+    assert request is not None
+    assert (request.method, request.path) == ("GET", f"v2/accounts/{SID}/messages/{MESSAGE}")
+    assert request.headers == adapter_with().build_request(SMS).headers
+    for reference in (None, "AT1"):
+        assert adapter_with().lookup_request(replace(ASKED, provider_reference=reference)) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "disposition"),
+    [
+        ("queued", None),
+        ("prebilling", None),
+        ("sent", None),
+        ("delivered", Disposition.ANSWERED),
+        ("undelivered", Disposition.UNKNOWN),
+    ],
+)
+def test_a_looked_up_status_is_read_as_in_events_and_only_an_end_is_told(
+    status: str, disposition: Disposition | None
+) -> None:
+    facts = adapter_with().read_lookup(told_of(status=status), ASKED)
+    assert [(fact.state, fact.disposition) for fact in facts] == (
+        [] if disposition is None else [(AttemptState.ENDED, disposition)]
+    )
+    assert {(fact.provider_reference, fact.at) for fact in facts} <= {(MESSAGE, NOW)}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        told_of(),
+        told_of(status=""),
+        told_of(status="delivered", message_sid="msg1"),
+        reply(404, {"status_code": 404, "error": "Message not found", "request_id": ""}),
+    ],
+)
+def test_what_is_not_told_of_the_message_is_no_end(answer: Reply) -> None:
+    with pytest.raises(ProviderError, match="MTT"):
+        adapter_with().read_lookup(answer, ASKED)
 
 
 # --- the account ------------------------------------------------------------------------------------------

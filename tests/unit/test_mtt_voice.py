@@ -166,6 +166,18 @@ def test_voice_tables_stay_within_the_reference() -> None:
     assert sorted(SPEEDS.values()) == list(SPEEDS.values())
 
 
+@pytest.mark.parametrize("emotion", ["good", "evil", " Neutral "])
+def test_how_the_voice_sounds_is_a_setting(emotion: str) -> None:
+    assert data_of(CALL, emotion=emotion)["emotion"] == emotion.strip().lower()
+
+
+def test_an_emotion_that_mtt_does_not_have_is_a_sentence_at_once() -> None:
+    with pytest.raises(
+        ProviderSettingError, match="emotion of provider moscow must be one of good, evil, neutral"
+    ):
+        adapter_with(emotion="sad")
+
+
 def test_what_mtt_has_no_word_for_is_not_sent() -> None:
     words = data_of(replace(CALL, volume="loud", pitch="low", code="1987"))
     assert not {"volume", "pitch", "code", "emotion", "dtmf"} & set(words)
@@ -355,6 +367,7 @@ def test_an_end_is_read_however_it_is_wrapped(event: RawEvent) -> None:
         duration=4.0,
         billsec=4.0,
         cost=None,
+        provider_reference="00035c7d92bb0971",
     )
 
 
@@ -377,16 +390,15 @@ def test_an_event_without_a_readable_time_was_when_it_came(at: str) -> None:
     assert fact.at == NOW
 
 
-#: By Q.850, "Table 1", and for 16, 17 and 20 by the reference's examples.
+#: By Q.850, "Table 1", and for 16, 17 and 20 by the reference's examples. 16 is that of a text that was listened to.
 DISPOSITIONS = {
-    Disposition.ANSWERED: {16},
     Disposition.BUSY: {17},
     Disposition.NO_ANSWER: {18, 19},
     Disposition.UNAVAILABLE: {20, 27},
     Disposition.REJECTED: {21},
     Disposition.INVALID_NUMBER: {1, 22, 28},
     Disposition.CONGESTION: {34, 38, 41, 42, 44, 47},
-    Disposition.UNKNOWN: {31},
+    Disposition.UNKNOWN: {16, 31},
     Disposition.FAILED: {
         *(2, 3, 25, 29, 50, 57, 58, 63, 65, 69, 79, 88, 95, 96, 97, 98, 99, 100, 101, 102, 111, 127),
     },
@@ -400,10 +412,12 @@ def test_each_cause_has_its_disposition(cause: int, disposition: Disposition) ->
     (fact,) = told(f"h_79101112233_{cause}_0")
     assert (fact.state, fact.disposition, fact.hangup_cause) == (AttemptState.ENDED, disposition, cause)
     assert (fact.duration, fact.billsec) == (0.0, 0.0)
+    assert not fact.is_unheard_of, "it is documented, whatever it leaves open"
 
 
 def test_no_cause_is_left_out() -> None:
-    assert dict(ROWS) == CAUSES
+    assert dict(ROWS) == CAUSES | {16: Disposition.UNKNOWN}
+    assert CAUSES[16] is Disposition.ANSWERED
 
 
 @pytest.mark.parametrize("cause", sorted(CAUSES))
@@ -422,6 +436,34 @@ def test_a_cause_outside_the_table_is_unknown(cause: str) -> None:
 def test_an_end_without_a_word_on_how_is_an_end_all_the_same(event: str) -> None:
     (fact,) = told(event)
     assert (fact.state, fact.disposition) == (AttemptState.ENDED, Disposition.UNKNOWN)
+    assert fact.is_unheard_of
+
+
+def test_a_normal_end_is_an_answer_only_for_who_listened_or_pressed_a_key() -> None:
+    def outcome(*events: Fact) -> Disposition | None:
+        return advance(Standing(AttemptState.PLACED), events).outcome
+
+    (cleared,), (pressed_none,) = (
+        told("h_79101112233_16_0"),
+        told("n_79101112233", type="notify", dtmf="null"),
+    )
+    assert outcome(cleared) is Disposition.UNKNOWN
+    assert outcome(pressed_none, cleared) is outcome(*told("h_79101112233_16_1")) is Disposition.ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("event", "more"),
+    [
+        ("o_79101112233", {}),
+        ("n_79101112233", {"type": "notify", "dtmf": "1"}),
+        ("o_74997090111", {"type": "transfer", "dtmf": "3"}),
+        ("h_79101112233_17_0", {}),
+    ],
+)
+def test_every_event_tells_mtts_reference_where_it_holds_one(event: str, more: dict[str, str]) -> None:
+    assert [fact.provider_reference for fact in told(event, **more)] == ["00035c7d92bb0971"]
+    for odd in ("", "a b", "x" * 65, "ы"):
+        assert [fact.provider_reference for fact in told(event, CallID=odd, **more)] == [None]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dialer.calls.flow import Action, Does, Flow, Menu, Prompt
+from dialer.calls.repeats import RepeatPolicy
+from dialer.calls.talk import Ring, Rung, Talk
 from dialer.providers.contract import Capability
 from dialer.providers.kinds import adapter_class, adapter_kinds
 from dialer.providers.need import DOES, Need, able_kinds, of_campaign, of_single, why_nobody, why_unable
@@ -32,9 +34,21 @@ def test_a_survey_needs_keys_in_its_language_whatever_else_it_says() -> None:
 
 
 def test_repeats_by_the_provider_are_needed_besides() -> None:
-    need = of_campaign(text="Good day", language="en-US", provider_repeats=True)
+    policy = RepeatPolicy.of_mitto(
+        {"isRepeat": 1, "repeatBusy": 1, "repeatBusyCount": 2, "repeatBusyInt": 60}
+    )
+    need = of_campaign(text="Good day", language="en-US", provider_repeats=policy)
     assert need.capabilities == (Capability.ANNOUNCE_TEXT, Capability.REPEATS)
     assert need.does == "speak a text and repeat calls by itself"
+    assert why_unable("mitto", need) == ()
+    assert why_unable("mtt-voice", need) == ("A provider of kind mtt-voice cannot repeat calls by itself.",)
+    assert able_kinds(need) == ["mitto"]
+
+
+def test_a_provider_must_have_words_for_the_repeats_that_it_is_to_make() -> None:
+    together = RepeatPolicy.of_retries(2, 60, None)
+    (problem,) = why_unable("mitto", of_campaign(text="Hi", language="en-US", provider_repeats=together))
+    assert "most bounds all repeats of a call together" in problem
 
 
 def test_only_what_is_spoken_has_a_language() -> None:
@@ -46,6 +60,36 @@ def test_only_what_is_spoken_has_a_language() -> None:
 def test_a_recorded_call_needs_somebody_who_records() -> None:
     need = of_single(Capability.CLICK_TO_CALL, language="", record=True)
     assert need.capabilities == (Capability.CLICK_TO_CALL, Capability.RECORDING)
+
+
+def test_a_talk_needs_all_that_is_asked_of_it_and_its_texts_a_language() -> None:
+    heard = Talk(Prompt("Your call."), Prompt(media="a.mp3"))
+    need = of_single(Capability.CLICK_TO_CALL, language="en-US", talk=heard)
+    assert need == Need((Capability.CLICK_TO_CALL, Capability.TALK_PROMPTS), "en-US")
+    assert (
+        of_single(Capability.CLICK_TO_CALL, language="x", talk=Talk(None, heard.other_hears)).language is None
+    )
+    whole = Talk(max_seconds=60, ring=Ring((Rung("+79522222222"),)))
+    assert of_single(Capability.CLICK_TO_CALL, language="x", record=True, talk=whole) == Need(
+        (Capability.CLICK_TO_CALL, Capability.RECORDING, Capability.TALK_LIMIT, Capability.RING_SEVERAL)
+    )
+    assert able_kinds(need) == ["iotcomms", "mtt-callback"]
+
+
+@pytest.mark.parametrize(
+    ("at_once", "capability", "kinds"),
+    [
+        (False, Capability.CONNECT_IN_TURN, ["iotcomms", "mtt-callback"]),
+        (True, Capability.CONNECT_AT_ONCE, ["mtt-callback"]),
+    ],
+)
+def test_whom_somebody_is_connected_with_may_be_several(
+    at_once: bool, capability: Capability, kinds: list[str]
+) -> None:
+    talk = Talk(ring=Ring((Rung("+79522222222"),), at_once, of_other=True))
+    need = of_single(Capability.CLICK_TO_CALL, language="x", talk=talk)
+    assert need.capabilities == (Capability.CLICK_TO_CALL, capability)
+    assert able_kinds(need) == kinds
 
 
 @pytest.mark.parametrize("kind", adapter_kinds())

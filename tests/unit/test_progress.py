@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -27,9 +28,27 @@ def fact(
     billsec: float | None = None,
     cost: Decimal | None = None,
     dtmf: str = "",
+    may_dial_again: bool = False,
+    currency: str = "",
+    answered_by: str = "",
+    recording_name: str = "",
 ) -> Fact:
     at = NOON + timedelta(seconds=after)
-    return Fact("AT1", state, disposition, cause, at, duration, billsec, cost, dtmf=dtmf)
+    return Fact(
+        "AT1",
+        state,
+        disposition,
+        cause,
+        at,
+        duration,
+        billsec,
+        cost,
+        dtmf=dtmf,
+        may_dial_again=may_dial_again,
+        currency=currency,
+        answered_by=answered_by,
+        recording_name=recording_name,
+    )
 
 
 maybe_seconds = st.none() | st.integers(0, 600).map(float)
@@ -44,6 +63,10 @@ facts = st.lists(
         billsec=maybe_seconds,
         cost=st.none() | st.decimals(0, 5, places=3),
         dtmf=st.sampled_from(["", "1", "2", "12"]),
+        may_dial_again=st.booleans(),
+        currency=st.sampled_from(["", "EUR", "RUB"]),
+        answered_by=st.sampled_from(["", "+79522222222", "+79684881033"]),
+        recording_name=st.sampled_from(["", "a.mp3", "b.mp3"]),
     ),
     max_size=7,
 )
@@ -122,10 +145,27 @@ def test_an_end_without_a_word_on_how_ends_who_has_picked_up() -> None:
         assert (standing.state, standing.outcome) == (AttemptState.ENDED, Disposition.ANSWERED)
 
 
+def test_the_end_of_one_dial_of_many_ends_nothing() -> None:
+    busy = fact(AttemptState.ENDED, Disposition.BUSY, 17, after=9, may_dial_again=True)
+    again = fact(AttemptState.ENDED, Disposition.NO_ANSWER, 19, after=70, may_dial_again=True)
+    between = advance(SUBMITTING, [again, busy])
+    assert (between.state, between.disposition) == (AttemptState.RINGING, Disposition.BUSY)
+    assert (between.dial_ended_at, between.ended_at) == (NOON + timedelta(seconds=70), None)
+    over = advance(between, [fact(AttemptState.ENDED, Disposition.ANSWERED, 16, after=130)])
+    assert (over.state, over.outcome) == (AttemptState.ENDED, Disposition.ANSWERED)
+    assert over.ended_at == NOON + timedelta(seconds=130)
+
+
 def test_somebody_picked_up_and_nobody_said_how_it_ended_counts_as_answered() -> None:
     standing = advance(SUBMITTING, [fact(AttemptState.ENDED), fact(AttemptState.ANSWERED)])
     assert standing.outcome is Disposition.ANSWERED
-    assert advance(standing, [fact(AttemptState.ENDED, Disposition.FAILED)]).outcome is Disposition.FAILED
+
+
+@pytest.mark.parametrize("told", sorted(Disposition))
+def test_whoever_has_picked_up_was_reached_whatever_is_said_of_the_end(told: Disposition) -> None:
+    facts = [fact(AttemptState.ANSWERED), fact(AttemptState.ENDED, told)]
+    expected = Disposition.MACHINE if told is Disposition.MACHINE else Disposition.ANSWERED
+    assert {advance(SUBMITTING, order).outcome for order in permutations(facts)} == {expected}
 
 
 def test_a_key_that_is_told_of_twice_was_pressed_once() -> None:

@@ -44,10 +44,10 @@ DOCUMENTED: dict[str, dict[str, set[str]]] = {
         "Delete Callback Request": {"callback_delete"},
         "One Time Password": set(),
         "Create Campaign List": {"create_campaign_list"},
-        "Add Contacts to List": set(),  # for campaigns of the provider's own
+        "Add Contacts to List": {"add_contact_to_list"},
         "Import Contacts via CSV File": {"import_broadcast_contacts_csv"},
         "Create Campaign DND List": {"create_campaign_dnd_list"},
-        "Add DND Contacts To List": set(),
+        "Add DND Contacts To List": {"add_dnd_contact_to_list"},
         "Add DND Contacts to List via CSV File": {"import_dnd_contacts_csv"},
         "Create Campaign": set(),
         "Stop Campaign": {"stop_campaign"},

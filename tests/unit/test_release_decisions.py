@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialer.campaigns.openings import due_again
 from dialer.campaigns.release import decide_fates, next_tick
 from dialer.lifecycle import CallState
 from workers.replies import backoff
@@ -55,6 +56,19 @@ def test_every_contact_in_order_gets_exactly_the_fate_that_is_due_to_it(
         assert sum(fate.state is CallState.RELEASED for fate in fates) == want
         assert stopped_at.e164 not in listed
         assert OPENINGS[stopped_at.time_zone] == NOW, "only who could be called now waits for a place"
+
+
+moments = st.integers(-100_000, 100_000).map(lambda seconds: NOW + timedelta(seconds=seconds))
+
+
+@given(moments, moments)
+def test_when_a_window_has_changed_nobody_is_due_before_it_opens_nor_later_than_need_be(
+    due_at: datetime, opening: datetime
+) -> None:
+    due = due_again(due_at, opening, NOW)
+    assert due >= opening or opening <= NOW
+    assert due == opening or due == min(due_at, NOW), "one that is due keeps its turn"
+    assert due <= max(opening, NOW)
 
 
 @given(st.integers(1, 10_000), st.floats(1, 3600))

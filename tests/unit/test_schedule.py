@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialer.campaigns.schedule import ScheduleError, check_dates, http_date, parse_local
+from dialer.campaigns.schedule import (
+    ScheduleError,
+    check_dates,
+    choose_local,
+    http_date,
+    local_text,
+    parse_local,
+)
 
 
 def utc(text: str) -> datetime:
@@ -57,7 +64,6 @@ def test_a_time_that_the_clocks_skip_is_refused_with_the_first_after_it(
     [
         "",
         "tomorrow",
-        "2023-12-1810:00:00",
         "2023-12-18T10:00:00",
         "2023-12-18",
         "12:30",
@@ -114,3 +120,55 @@ def test_a_date_reads_back_as_it_was_written(wall: datetime, zone: str) -> None:
         assert skipped.astimezone(UTC).astimezone(skipped.tzinfo).replace(tzinfo=None) != wall
         return
     assert instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None) == wall
+
+
+# --- times that are chosen -----------------------------------------------------------------------------------
+
+BEFORE = utc("2026-01-01T00:00:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "instant", "note"),
+    [
+        ("2026-07-01 09:00:00", "US/Eastern", "2026-07-01T13:00:00", None),
+        # Skipped: the first instant after the gap.
+        ("2026-03-08 02:30:00", "America/New_York", "2026-03-08T07:00:00", "the clocks skip it"),
+        ("2026-10-04 02:10:00", "Australia/Lord_Howe", "2026-10-03T15:30:00", "2026-10-04 02:30:00"),
+        ("2026-09-06 00:00:00", "America/Santiago", "2026-09-06T04:00:00", "2026-09-06 01:00:00"),
+        # Shown twice: the earlier.
+        ("2026-11-01 01:30:00", "America/New_York", "2026-11-01T05:30:00", "the earlier of the two"),
+        ("2026-04-05 01:45:00", "Australia/Lord_Howe", "2026-04-04T14:45:00", "the earlier of the two"),
+    ],
+)
+def test_a_chosen_time_is_always_one_instant(text: str, zone: str, instant: str, note: str | None) -> None:
+    chosen = choose_local("scheduled_at", text, zone, BEFORE)
+    assert (chosen.at, chosen.time_zone) == (utc(instant), zone)
+    assert (chosen.note is None) == (note is None)
+    assert (note or "") in (chosen.note or "")
+
+
+def test_of_two_the_later_is_meant_when_the_earlier_has_passed() -> None:
+    between = utc("2026-11-01T06:00:00")
+    chosen = choose_local("scheduled_at", "2026-11-01 01:30:00", "America/New_York", between)
+    assert chosen.at == utc("2026-11-01T06:30:00")
+    assert "the later of the two" in (chosen.note or "")
+
+
+@pytest.mark.parametrize("text", ["2026-03-08 03:00:00", "2026-03-08 02:30:00", "2026-03-08 01:59:59"])
+def test_a_time_that_has_passed_cannot_be_chosen(text: str) -> None:
+    with pytest.raises(ScheduleError) as error:
+        choose_local("scheduled_at", text, "America/New_York", utc("2026-03-08T07:00:00"))
+    assert error.value.field == "scheduled_at"
+    assert "has passed already" in str(error.value)
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)),  # noqa: DTZ001
+    st.sampled_from(["Europe/Paris", "Asia/Gaza"]),
+)
+def test_a_chosen_time_shows_on_the_clocks_what_was_chosen_unless_it_is_noted(
+    wall: datetime, zone: str
+) -> None:
+    text = f"{wall:%Y-%m-%d %H:%M:%S}"
+    chosen = choose_local("scheduled_at", text, zone, utc("2019-01-01T00:00:00"))
+    assert (local_text(chosen.at, zone) == text) == ("skip" not in (chosen.note or ""))

@@ -23,6 +23,9 @@ from dialer.providers.base import Adapter
 from dialer.providers.contract import Capability, Outcome, ProviderConfig, RawEvent, Refusal, Submission
 from dialer.providers.kinds import adapter_kinds, make_adapter
 
+#: The name, among `told_when_asked`, of an answer with a word that is in no table.
+UNHEARD_WHEN_ASKED = "a word that no document knows"
+
 #: Capabilities that are no way to place a call: what happens while one goes on, or comes in.
 NO_WAY_TO_PLACE = frozenset({Capability.LIVE_CONTROL, Capability.INBOUND})
 
@@ -109,6 +112,16 @@ class Story:
 
 
 @dataclass(frozen=True)
+class Signing:
+    """How callbacks are signed: the settings that make them be checked, an `Authorization` that proves them to be the
+    provider's, and by what else somebody might try."""
+
+    open_settings: Mapping[str, str]
+    good: str
+    bad: Mapping[str, str | bytes]
+
+
+@dataclass(frozen=True)
 class Case:
     """What must be known of a kind.
 
@@ -117,7 +130,8 @@ class Case:
     empty for a provider that calls nobody back. `unheard` is a callback with a word that no document knows.
     `unclear` are replies, a status and a body, that come near to a documented one and are none.
     `fates` is how the sandbox's calls end, by the last two digits of the number, where that is not ANSWERED; None is
-    no end. `looked_up` is the same of what it says when it is asked, `outcomes` of replies that others read otherwise.
+    no end. `looked_up` is the same of what the sandbox says when it is asked, `outcomes` of replies that others read
+    otherwise.
     """
 
     kind: str
@@ -130,6 +144,9 @@ class Case:
     unheard: Callable[[Known], Sent] | None = None
     fates: Mapping[str, Disposition | None] = field(default_factory=dict)
     looked_up: Mapping[str, Disposition | None] = field(default_factory=dict)
+    #: What it says of a call when it is asked, by fate, as the document prints it; a kind that keeps CDRs says the same
+    #: in their list.
+    told_when_asked: Mapping[str, Callable[[Known], Any]] = field(default_factory=dict)
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     refused_unsent: Mapping[str, tuple[Submission, Refusal]] = field(default_factory=dict)
     #: Whether a word that nobody knows ends a call as UNKNOWN; else it is an event that cannot be read.
@@ -138,6 +155,7 @@ class Case:
     tells_our_reference: bool = True
     #: Whether it asks on the way what to do: what is asked cannot come after the end.
     asks_on_the_way: bool = False
+    signing: Callable[[], Signing] | None = None
 
     @property
     def order(self) -> Ordered:
@@ -155,13 +173,21 @@ class Case:
         return replace(submission, to=to, attempt_id=attempt_id or f"AT{end}")
 
     def secrets(self) -> set[str]:
-        """What must not show: credentials, numbers, message and code."""
+        """What must not show: credentials, numbers, message and code of all its orders."""
+        return self.secrets_of(*self.examples.values())
+
+    def secrets_of(self, *orders: Ordered) -> set[str]:
+        """… of these."""
         kind = type(self.adapter())
         hidden = {value for key, value in self.settings.items() if key not in kind.open_settings}
-        private = [order.submission for order in self.examples.values()]
+        private = [order.submission for order in orders]
         for one in private:
             hidden |= {one.to, one.to.removeprefix("+"), one.text or "", one.code or ""}
             hidden |= {one.connect_to or "", (one.connect_to or "").removeprefix("+")}
+            hidden |= {prompt.text or "" for prompt in one.talk.prompts}
+            hidden |= {
+                form for rung in one.talk.also for form in (rung.number, rung.number.removeprefix("+"))
+            }
         return {value for value in hidden if len(value) >= 4}
 
 

@@ -5,9 +5,12 @@ Of errors it prints none; what stands here is how our own first-generation API, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from contract import ANNOUNCEMENT, CODE, OTP, Case, Ordered, Said
+from contract import ANNOUNCEMENT, CODE, OTP, UNHEARD_WHEN_ASKED, Case, Known, Ordered, Said
+from dialer.calls.talk import Side
 from dialer.lifecycle import Disposition
 from dialer.providers.contract import Capability, Outcome, Refusal
 
@@ -25,6 +28,35 @@ def connecting(recording_option: str) -> dict[str, str]:
         "destination_number": "918000681234",
         "recording_option": recording_option,
     }
+
+
+def cdr(word: str) -> Callable[[Known], Any]:
+    def told(known: Known) -> Any:
+        is_answered = word == "ANSWER"
+        row = {
+            "account_id": "ACvjfnvjnfs",
+            "agent_number": "",
+            "answer": "Tue, 13 Jan 2026 12:00:16 GMT" if is_answered else "Thu, 01 Jan 1970 00:00:00 GMT",
+            "billsec": 7.26955 if is_answered else None,
+            "call_date": "Tue, 13 Jan 2026 12:00:23 GMT",
+            "call_direction": "outbound-api",
+            "call_duration": 17.0311,
+            "call_status": "ANSWERED" if is_answered else None,
+            "caller_id": "15168148111",
+            "customer_number": known.to,
+            "destination_context": "local_call",
+            "dial_status": word,
+            "dialed_number": known.to,
+            "dtmf_inputs": "19" if is_answered else "",
+            "end": "Tue, 13 Jan 2026 12:00:23 GMT",
+            "id": 352,
+            "recording_name": "",
+            "request_id": known.reference,
+            "uniqueid": "1688710079.868",
+        }
+        return {"response": {"message": "cdr found", "result": [row], "success": "true"}}
+
+    return told
 
 
 def refused(status: int, message: str, refusal: Refusal) -> Said:
@@ -57,6 +89,18 @@ CASE = Case(
         Capability.RECORDING: Ordered(
             replace(CONNECTED, record=True), "/click2call", connecting("both"), HEADERS
         ),
+        Capability.RECORD_ONE_SIDE: Ordered(
+            replace(CONNECTED, record=True, record_side=Side.AGENT),
+            "/click2call",
+            connecting("agent"),
+            HEADERS,
+        ),
+        Capability.TRANSCRIPT: Ordered(
+            replace(CONNECTED, transcript=True),
+            "/click2call",
+            connecting("off") | {"transcript": "on"},
+            HEADERS,
+        ),
     },
     accepted=Said(
         200, {"response": {"request_id": THEIRS, "success": "true"}}, Outcome.PLACED, reference=THEIRS
@@ -87,6 +131,11 @@ CASE = Case(
         "16": Disposition.BUSY,
         "17": Disposition.CANCELLED,
     },
+    told_when_asked={  # "Get CDR By Request ID", and the words of "Get Campaign CDR Statistics"
+        word: cdr(word)
+        for word in ("ANSWER", "BUSY", "NOANSWER", "CANCEL", "CONGESTION", "CHANUNAVAIL", "DND", "")
+    }
+    | {UNHEARD_WHEN_ASKED: cdr("FLOOD")},
     refused_unsent={
         "a text without a code": (ANNOUNCEMENT, Refusal.BAD_REQUEST),
         "no caller id": (replace(OTP, caller_id=""), Refusal.BAD_REQUEST),

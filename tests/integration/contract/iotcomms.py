@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from contract import ANNOUNCEMENT, ATTEMPT, OTP, Case, Known, Ordered, Said, Sent, Story
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from contract import ANNOUNCEMENT, ATTEMPT, OTP, Case, Known, Ordered, Said, Sent, Signing, Story, basic
 from dialer.calls.flow import Action, Does, Flow, Menu, Prompt
+from dialer.calls.talk import Ring, Rung, Talk
 from dialer.lifecycle import Disposition
 from dialer.providers.contract import Capability, Outcome, Refusal
 
@@ -16,6 +30,8 @@ DOMAIN = "acme-choir.prod-eu-north-1.iotcomms.io"
 TOKEN = "t0ken-of-the-api"
 OTHER_SIDE = "+79157775533"
 MENU = Flow("main", {"main": Menu((Prompt(text="Press 1."),), {"1": Action(Does.HANG_UP)})})
+HEARD = Talk(Prompt("Your call."), Prompt(media="for_you.mp3"))
+SEVERAL = Talk(ring=Ring((Rung("+79522222222"),), of_other=True))
 CONNECTED = replace(ANNOUNCEMENT, text=None, connect_to=OTHER_SIDE)
 
 PATH = f"/{DOMAIN}/placeivrcall"
@@ -28,7 +44,7 @@ BODY = {
 
 
 def told(known: Known, name: str, **more: Any) -> Sent:
-    """A callback; `heard` when somebody has been on the line."""
+    """A callback; `heard` when somebody has been on the line. A callAnswered names no session."""
     reference: dict[str, Any] = {"attempt": known.attempt_id}
     if more.pop("heard", False):
         reference["answered"] = True
@@ -38,6 +54,8 @@ def told(known: Known, name: str, **more: Any) -> Sent:
         "traceId": "x",
         **more,
     }
+    if name == "callAnswered":
+        del body["sessionId"]
     return Sent(body=json.dumps(body).encode(), content_type="application/json", path=name)
 
 
@@ -64,6 +82,48 @@ def failure(status: int, event: str = "calledPartyFailure") -> Callable[[Known],
     )
 
 
+def pair() -> tuple[str, str]:
+    """A pair of keys in PEM, the private one first."""
+    key = rsa.generate_private_key(65537, 2048)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), public.decode()
+
+
+def sealed_with(public: str) -> str:
+    """A token whose secret is the public key, which everybody has."""
+    parts = [{"alg": "HS256", "typ": "JWT"}, {"iss": "iotcomms"}]
+    told = ".".join(encoded(json.dumps(part).encode()) for part in parts)
+    return f"{told}.{encoded(hmac.digest(public.encode(), told.encode(), hashlib.sha256))}"
+
+
+def encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+@cache
+def signing() -> Signing:
+    """As docs/providers.md reads it: a JWT (RS256) in `Authorization`."""
+    (private, public), (stranger, _) = pair(), pair()
+    good = jwt.encode({"iss": "iotcomms"}, private, algorithm="RS256")
+    head, _, seal = good.split(".")
+    bad = {
+        "nothing in it": "Bearer",
+        "no token": "Bearer x.y.z",
+        "another scheme": basic("iotcomms", good),
+        "signed by nobody": f"Bearer {jwt.encode({'iss': 'iotcomms'}, None, algorithm='none')}",
+        "signed by a stranger": f"Bearer {jwt.encode({'iss': 'iotcomms'}, stranger, algorithm='RS256')}",
+        "sealed with the public key": f"Bearer {sealed_with(public)}",
+        "long over": f"Bearer {jwt.encode({'exp': 1518091728}, private, algorithm='RS256')}",
+        "other claims under the same seal": f"Bearer {head}.{encoded(b'{}')}.{seal}",
+        "its seal cut off": f"Bearer {good[:-9]}",
+        "no text": b"Bearer \xff\xfe",
+    }
+    return Signing(
+        {"sip_host": "sip.acme-choir.example", "callback_public_key": public}, f"Bearer {good}", bad
+    )
+
+
 CASE = Case(
     kind="iotcomms",
     settings={"domain": DOMAIN, "token": TOKEN, "sip_host": "sip.acme-choir.example"},
@@ -76,6 +136,8 @@ CASE = Case(
         Capability.CLICK_TO_CALL: Ordered(CONNECTED, PATH, BODY, HEADERS),
         Capability.IVR: Ordered(replace(ANNOUNCEMENT, text=None, flow=MENU), PATH, BODY, HEADERS),
         Capability.RECORDING: Ordered(replace(CONNECTED, record=True), PATH, BODY, HEADERS),
+        Capability.TALK_PROMPTS: Ordered(replace(CONNECTED, talk=HEARD), PATH, BODY, HEADERS),
+        Capability.CONNECT_IN_TURN: Ordered(replace(CONNECTED, talk=SEVERAL), PATH, BODY, HEADERS),
     },
     accepted=Said(200, {"success": True}, Outcome.PLACED, reference=ATTEMPT),
     errors={"no success": Said(200, {"success": False}, Outcome.REFUSED, Refusal.BAD_REQUEST)},
@@ -105,6 +167,7 @@ CASE = Case(
     unheard=lambda known: told(known, "callNotify", event="knocking"),
     unheard_ends=False,
     asks_on_the_way=True,
+    signing=signing,
     fates={
         "01": Disposition.BUSY,
         "02": Disposition.NO_ANSWER,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 from contract import ANNOUNCEMENT, ATTEMPT, OTP, Case, Known, Ordered, Said, Sent, Story
+from dialer.calls.repeats import RepeatPolicy
 from dialer.lifecycle import Disposition
 from dialer.providers.contract import Capability, Outcome, Refusal
 
@@ -21,6 +22,19 @@ SPOKEN = {
     "gender": 2,
     "volume": 1,
     "rate": 2,
+}
+#: Those of the example in "Launching the application with repeats" that can be told apart; what is off is left out.
+REPEATS = {
+    "isRepeat": 1,
+    "repeatBusy": 1,
+    "repeatBusyCount": 10,
+    "repeatBusyInt": 30,
+    "repeatFailed": 1,
+    "repeatFailedCount": 10,
+    "repeatFailedInt": 1,
+    "repeatNoAnswer": 1,
+    "repeatNoAnswerCount": 10,
+    "repeatNoAnswerInt": 150,
 }
 PLAYED = replace(ANNOUNCEMENT, text=None, media="welcome.wav")
 
@@ -59,6 +73,13 @@ CASE = Case(
             HEADERS,
         ),
         Capability.VOICE_OTP: Ordered(OTP, "/apps/activate", SPOKEN, HEADERS),
+        Capability.REPEATS: Ordered(
+            replace(ANNOUNCEMENT, repeats=RepeatPolicy.of_mitto(REPEATS)),
+            "/apps/activate",
+            # … of which two dials that end alike have callbacks that are alike: they are known by their reference.
+            SPOKEN | REPEATS | {"reference": f"{ATTEMPT}.r"},
+            HEADERS,
+        ),
     },
     accepted=Said(200, {"status": "ok"}, Outcome.PLACED, reference=ATTEMPT),
     errors={  # "Response format"

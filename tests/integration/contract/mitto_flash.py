@@ -16,7 +16,7 @@ TOKEN = "d8ac9959r12b43545XXXXX"
 def status(word: str) -> Callable[[Known], Sequence[Sent]]:
     def callbacks(known: Known) -> Sequence[Sent]:
         fields = {"requestId": known.reference, "number": known.to, "status": word}
-        return (Sent(urlencode({**fields, "timestamp": 1768305600, "appKey": "key"})),)
+        return (Sent(urlencode({**fields, "timestamp": 1768305600, "appKey": TOKEN})),)
 
     return callbacks
 
@@ -46,6 +46,12 @@ CASE = Case(
         "11": refused(400, 11, "Invalid number", Refusal.BAD_NUMBER),
         "16": refused(400, 16, "Sender not allowed", Refusal.PROVIDER),
         "4": Said(429, {"errorCode": 4, "errorReason": "Too many requests"}, Outcome.NOT_PROCESSED),
+        "6 under 200": refused(200, 6, "Insufficient funds", Refusal.PROVIDER),
+        "11 under 200": refused(200, 11, "Invalid number", Refusal.BAD_NUMBER),
+        "5 under 400": refused(400, 5, "Inactive token", Refusal.PROVIDER),
+        "11 under 422": refused(422, 11, "Invalid number", Refusal.BAD_NUMBER),
+        "4 under 403": Said(403, {"errorCode": 4, "errorReason": "Too many requests"}, Outcome.NOT_PROCESSED),
+        "4 under 200": Said(200, {"errorCode": 4, "errorReason": "Too many requests"}, Outcome.NOT_PROCESSED),
         "rpcError": Said(200, {"status": "rpcError"}, Outcome.UNKNOWN),
     },
     unclear={

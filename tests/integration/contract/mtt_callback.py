@@ -6,15 +6,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from contract import ANNOUNCEMENT, ATTEMPT, HOOK, Case, Known, Ordered, Said, Sent, Story, basic
+from contract import (
+    ANNOUNCEMENT,
+    ATTEMPT,
+    HOOK,
+    UNHEARD_WHEN_ASKED,
+    Case,
+    Known,
+    Ordered,
+    Said,
+    Sent,
+    Story,
+    basic,
+)
+from dialer.calls.flow import Prompt
+from dialer.calls.talk import Ring, Rung, Talk
 from dialer.lifecycle import Disposition
 from dialer.providers.contract import Capability, Outcome, Refusal
 
 LOGIN = ("callback-user", "callback-pass")
 THEIRS = "1256ffb10774226b390ad1a2bc892c9c"
 OTHER_SIDE = "+79157775533"
+THIRD = "+79522222222"
+HEARD = Talk(Prompt("Звонок с сайта"), Prompt(media="for_all_sales"))
 CONNECTED = replace(ANNOUNCEMENT, text=None, connect_to=OTHER_SIDE)
 HEADERS = {"authorization": basic(*LOGIN), "content-type": "application/json"}
+
+
+def entry(number: str, **more: Any) -> dict[str, Any]:
+    return {"order": 1, "timeout": 25, "redirect_number": number, "type": "ringall", "name": "callee", **more}
 
 
 def ordered(**more: Any) -> dict[str, Any]:
@@ -31,18 +51,20 @@ def ordered(**more: Any) -> dict[str, Any]:
             "callBackURL": f"{HOOK.partition('://')[2]}/{ATTEMPT}",
             "caller_id": "79580000001",
             "client_caller_id": "79580000001",
-            "simpleCallBackFollowmeStruct": [
-                {
-                    "order": 1,
-                    "timeout": 25,
-                    "redirect_number": "79100000000",
-                    "type": "ringall",
-                    "name": "callee",
-                }
-            ],
+            "simpleCallBackFollowmeStruct": [entry("79100000000")],
             **more,
         },
     }
+
+
+def of_others(queue: str) -> dict[str, Any]:
+    """The structure stands for whom the callee is connected with, and the callee is the B-number."""
+    numbers = [
+        entry(OTHER_SIDE[1:], type=queue, name="other"),
+        entry(THIRD[1:], order=2, timeout=15, type=queue, name="other_2"),
+    ]
+    params = {"b_number": "79100000000", "direction": 1, "simpleCallBackFollowmeStruct": numbers}
+    return {**ordered(**params), "id": "b"}
 
 
 def failed(code: int, message: str) -> tuple[int, dict[str, Any]]:
@@ -52,6 +74,31 @@ def failed(code: int, message: str) -> tuple[int, dict[str, Any]]:
 def wrong_number(message: str, refusal: Refusal) -> Said:
     answer = {"jsonrpc": "2.0", "id": "1", "result": {"error": 1, "message": message}}
     return Said(200, answer, Outcome.REFUSED, refusal)
+
+
+def ended_by(how: str) -> Callable[[Known], Any]:
+    error = {"code": -32001, "message": "Data not found", "data": how}
+    return lambda _: {"jsonrpc": "2.0", "id": "101", "error": error if how else {**error, "data": None}}
+
+
+def talked(known: Known) -> Any:
+    told = {
+        "destination_A": f"+{known.to}",
+        "destination_B": "+79157775533",
+        "waiting_period_A": "12",
+        "waiting_period_B": "9",
+        "call_back_charged_length_A": "60",
+        "call_back_real_length_A": "15",
+        "call_back_charged_length_B": "60",
+        "call_back_real_length_B": "5",
+        "call_back_cost": 2.98,
+        "call_back_currency": "RUB",
+        "call_back_status": "ok",
+        "call_back_record_URL_A": {"downloadURL": "http://fuds.mtt.ru/download/75GV5LxVNdQuohMge0NMFpS2"},
+        "call_back_record_URL_B": {"downloadURL": "http://fuds.mtt.ru/download/0bbDerTSCQFVmqzOdFu6pNX1"},
+        "callDescription": "",
+    }
+    return {"jsonrpc": "2.0", "id": "1", "result": {"callBackFollowmeCallInfoStruct": told}}
 
 
 def event(known: Known, name: str, **more: str) -> Sent:
@@ -71,6 +118,44 @@ CASE = Case(
     examples={
         Capability.CLICK_TO_CALL: Ordered(CONNECTED, "/", ordered(), HEADERS),
         Capability.RECORDING: Ordered(replace(CONNECTED, record=True), "/", ordered(recordEnable=1), HEADERS),
+        Capability.TALK_PROMPTS: Ordered(
+            replace(CONNECTED, talk=HEARD),
+            "/",
+            ordered(
+                simpleCallBackFollowmeStruct=[
+                    entry("79100000000"),
+                    {"order": 2, "type": "text", "value": "Звонок с сайта", "side": "A"},
+                    {"order": 3, "type": "file", "value": "for_all_sales", "side": "B"},
+                ]
+            ),
+            HEADERS,
+        ),
+        Capability.TALK_LIMIT: Ordered(
+            replace(CONNECTED, talk=Talk(max_seconds=600)), "/", ordered(maxtime="600"), HEADERS
+        ),
+        Capability.RING_SEVERAL: Ordered(
+            replace(CONNECTED, talk=Talk(ring=Ring((Rung(THIRD, 15),), at_once=True))),
+            "/",
+            ordered(
+                simpleCallBackFollowmeStruct=[
+                    entry("79100000000"),
+                    entry(THIRD[1:], order=2, timeout=15, name="callee_2"),
+                ]
+            ),
+            HEADERS,
+        ),
+        Capability.CONNECT_IN_TURN: Ordered(
+            replace(CONNECTED, talk=Talk(ring=Ring((Rung(THIRD, 15),), of_other=True))),
+            "/",
+            of_others("linal"),
+            HEADERS,
+        ),
+        Capability.CONNECT_AT_ONCE: Ordered(
+            replace(CONNECTED, talk=Talk(ring=Ring((Rung(THIRD, 15),), at_once=True, of_other=True))),
+            "/",
+            of_others("ringall"),
+            HEADERS,
+        ),
     },
     accepted=Said(
         200,
@@ -121,6 +206,14 @@ CASE = Case(
         "11": Disposition.REJECTED,
         "16": Disposition.REJECTED,
         "17": Disposition.REJECTED,
+    },
+    told_when_asked={  # the same
+        "they talked": talked,
+        "A did not pick up": ended_by("Call ended by timeout on side A"),
+        "A declined": ended_by("Call ended by cancel on side A"),
+        "B declined": ended_by("Call ended by cancel on side B"),
+        UNHEARD_WHEN_ASKED: ended_by("Call ended by flood on side B"),
+        "not known yet": ended_by(""),
     },
     refused_unsent={"nobody to connect with": (ANNOUNCEMENT, Refusal.BAD_REQUEST)},
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlencode
 
-from contract import ATTEMPT, OTP, TEXT, Case, Known, Ordered, Said, Sent, Story, basic
+from contract import ATTEMPT, OTP, TEXT, UNHEARD_WHEN_ASKED, Case, Known, Ordered, Said, Sent, Story, basic
 from dialer.lifecycle import Disposition
 from dialer.providers.contract import Capability, Outcome, Refusal
 
@@ -22,6 +23,26 @@ def sent(known: Known, status: str, direction: str = "outbound") -> Sent:
 
 def statuses(*words: str) -> Callable[[Known], Sequence[Sent]]:
     return lambda known: [sent(known, word) for word in words]
+
+
+def looked_up(status: str) -> Callable[[Known], Any]:
+    """ "Для получения информации по сообщению", its example, of an outgoing message."""
+
+    def page(known: Known) -> Any:
+        message = {
+            "account_sid": SID,
+            "message_sid": known.reference,
+            "text": TEXT,
+            "created_at": 1518091728,
+            "direction": "outbound",
+            "number": "79587625004",
+            "external_number": known.to,
+            "status": status,
+            "segment_count": 1,
+        }
+        return {"page": 1, "total": 1, "limit": 5, "offset": 0, "prev": "", "next": "", "messages": [message]}
+
+    return page
 
 
 CASE = Case(
@@ -70,6 +91,12 @@ CASE = Case(
     },
     unheard=lambda known: sent(known, "evaporated"),
     fates={"03": None, "04": None, "11": None},
+    looked_up={"03": None, "04": None, "11": None},
+    told_when_asked={
+        "the person has it": looked_up("delivered"),
+        "it is on its way": looked_up("sent"),
+        UNHEARD_WHEN_ASKED: looked_up("evaporated"),
+    },
     refused_unsent={"no text": (replace(OTP, text=" "), Refusal.BAD_REQUEST)},
     tells_our_reference=False,
 )

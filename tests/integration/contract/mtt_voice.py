@@ -145,6 +145,7 @@ CASE = Case(
         "no such number": Story(ending(1), Disposition.INVALID_NUMBER),
         "congestion": Story(ending(34), Disposition.CONGESTION),
         "broken": Story(ending(127), Disposition.FAILED),
+        "over, and nobody listened": Story(ending(16), Disposition.UNKNOWN),
         "keys": Story(pressed, Disposition.ANSWERED, keys="13"),
     },
     unheard=lambda known: as_json(told(known, 9, f"h_{known.to}_777_0")),
