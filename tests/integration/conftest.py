@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import socket
@@ -45,7 +46,12 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sqlite_engine(migrated_sqlite: Path) -> Iterator[Engine]:
     """The engine of `sqlite_database`: one for all tests, as it keeps the statements that it has compiled."""
-    engine = make_engine(f"sqlite:///{migrated_sqlite.with_name('test.db')}")
+    engine = make_engine(f"sqlite:///{migrated_sqlite}")
+
+    def of_this_test(_: object, __: object, connect_args: list[str], ___: object) -> None:
+        connect_args[0] = str(engine.url.database)
+
+    sa.event.listen(engine, "do_connect", of_this_test)
     # Nothing here asks what is left after a power cut, and a disk that is waited for is slow.
     sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
     yield engine
@@ -55,15 +61,19 @@ def sqlite_engine(migrated_sqlite: Path) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def start_anew(sqlite_engine: Engine, migrated_sqlite: Path) -> Callable[[], Engine]:
     """Empties the SQLite database of the tests: call it."""
+    names = (f"test{count}.db" for count in itertools.count(1))
 
     def start() -> Engine:
+        last = Path(str(sqlite_engine.url.database))
+        # Under another name: what the thread of a server of the last test still writes, as it takes a moment to end,
+        # would else be found in the log that belongs to the new file as well.
+        path = migrated_sqlite.with_name(next(names))
+        shutil.copy(migrated_sqlite, path)
+        sqlite_engine.url = sqlite_engine.url.set(database=str(path))
         sqlite_engine.dispose()
-        path = str(sqlite_engine.url.database)
-        for suffix in ("-wal", "-shm"):
-            Path(path + suffix).unlink(missing_ok=True)
-        # Another file in its place: whoever still has the old one open does no harm to the new one.
-        shutil.copy(migrated_sqlite, path + ".new")
-        os.replace(path + ".new", path)
+        if last != migrated_sqlite:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{last}{suffix}").unlink(missing_ok=True)
         return sqlite_engine
 
     return start
