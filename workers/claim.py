@@ -87,6 +87,8 @@ class Claim:
     placements: tuple[Placement, ...] = ()
     refused: tuple[Refused, ...] = ()
     crowded: tuple[str, ...] = ()
+    #: Those providers.
+    crowded_by: frozenset[str] = frozenset()
 
 
 #: A call, and what is to be sent for it.
@@ -159,12 +161,15 @@ def claim(
     placements: list[Placement] = []
     refused: list[Refused] = []
     crowded: list[str] = []
+    crowded_by: set[str] = set()
     for (campaign_id, account_id, provider_id, goes_ahead), prepared_calls in ready.items():
         provider = facts.providers[provider_id]
         paces = paces_of(facts.campaigns.get(campaign_id or ""), facts.accounts[account_id], provider)
         free = max(0, room(provider_id) - sum(one.provider_id == provider_id for one in placements))
         batch = prepared_calls[:free]
-        crowded += [call.id for call, _, _ in prepared_calls[free:]]
+        if len(prepared_calls) > free:
+            crowded += [call.id for call, _, _ in prepared_calls[free:]]
+            crowded_by.add(provider_id)
         if not batch:
             continue
         use_by = moment() + min(good_for(pace.calls_per_minute) for pace in paces) if paces else None
@@ -190,7 +195,7 @@ def claim(
             may_be_late = slack(Stage.SEND, paces) >= LOOK_EVERY
             refused.append(Refused(tuple(call.id for call in left), grant.wait, may_be_late))
     ledger.write(connection)
-    return Claim(tuple(placements), tuple(refused), tuple(crowded))
+    return Claim(tuple(placements), tuple(refused), tuple(crowded), frozenset(crowded_by))
 
 
 def _ready(

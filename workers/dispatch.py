@@ -47,11 +47,14 @@ FRESH = 1.0
 SAME_WAVE = 0.2
 #: How long calls wait for tokens or for a free place before they are left to the next doorbell.
 PATIENCE = 3.0
-#: Seconds that a write waits for more replies, so that they come in batches, …
-LINGER = 0.02
-#: … and that a claim waits until half of all places are free: a claim costs much the same for one call as for fifty.
+#: Seconds, at most, that a claim waits for half of all places to be free: it costs much the same for one call as for
+#: fifty.
 GATHER = 0.06
-#: … and for a provider that has all the requests in flight that it may, and answers none.
+#: Seconds between two looks for free places, or for replies to write, …
+LOOK_AGAIN = 0.02
+#: … and how often a write looks whether half of all that may be in flight is answered.
+LINGERS = 3
+#: Seconds that calls wait for a provider that has all the requests in flight that it may, and answers none.
 CROWDED_PATIENCE = 0.5
 #: Seconds, at most, that who hands over single calls lets the loop's thread go first. While it worked on, that thread
 #: would wait for the interpreter, and somebody for a password.
@@ -119,8 +122,8 @@ class Dispatcher:
         self._adapters = adapters
         self._clock = clock
         self._in_flight = in_flight
-        # Some places more than one provider may take.
-        self._all_places = in_flight + max(1, in_flight // 4)
+        # Some places more than one provider may take, for others and for replies that are not written yet.
+        self._all_places = in_flight + max(1, in_flight // 2)
         self._places = threading.Semaphore(self._all_places)
         self._in_flight_to: Counter[str] = Counter()
         self._counting = threading.Lock()
@@ -177,7 +180,7 @@ class Dispatcher:
             elif claim.crowded and time.monotonic() > moved_at + CROWDED_PATIENCE:
                 break  # it hangs: calls of other providers must not wait behind its own
             if claim.crowded:
-                time.sleep(max(0.0, min(LINGER, give_up - time.monotonic())))
+                self._wait_for_room(claim.crowded_by, give_up)
         return placed
 
     def _place_parked(self) -> None:
@@ -238,6 +241,13 @@ class Dispatcher:
                 break
             free += 1
         return free
+
+    def _wait_for_room(self, provider_ids: Iterable[str], give_up: float) -> None:
+        """Wait a moment until half of what one of these providers may have in flight is answered."""
+        until = min(time.monotonic() + GATHER, give_up)
+        wanted = max(1, self._in_flight // 2)
+        while max(map(self._room_of, provider_ids)) < wanted and (patience := until - time.monotonic()) > 0:
+            time.sleep(min(LOOK_AGAIN, patience))
 
     def _give_back(self, places: int) -> None:
         if places:
@@ -326,6 +336,8 @@ class Dispatcher:
             result = await self._hold(placement, result)
         elif result.outcome is Outcome.PLACED:
             self._strikes.pop(placement.provider_id, None)
+        with self._counting:
+            self._in_flight_to[placement.provider_id] -= 1
         await self._replies.put((placement, result))
 
     def _why_not(self, placement: Placement) -> SubmitResult | None:
@@ -374,15 +386,15 @@ class Dispatcher:
         """Write what came back, in groups: a transaction costs much the same for one reply as for a hundred."""
         while True:
             group = [await self._replies.get()]
-            if self._sending:  # more will come
-                await asyncio.sleep(LINGER)
+            for _ in range(LINGERS):
+                if not self._sending or self._replies.qsize() >= self._in_flight // 2:
+                    break  # no more will come, or enough has
+                await asyncio.sleep(LOOK_AGAIN)
             while not self._replies.empty() and len(group) < 500:
                 group.append(self._replies.get_nowait())
             try:
                 await self._write_group(group)
             finally:
-                with self._counting:
-                    self._in_flight_to.subtract(placement.provider_id for placement, _ in group)
                 self._give_back(len(group))
 
     async def _write_group(self, group: Sequence[tuple[Placement, SubmitResult]]) -> None:
