@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 from dialer.providers.base import Adapter
-from dialer.providers.contract import MethodRefusedError, ProviderError, ProviderRequest, Reply
+from dialer.providers.contract import (
+    MethodRefusedError,
+    ProviderError,
+    ProviderRequest,
+    Reply,
+    UnclearError,
+)
 from dialer.providers.methods import Entry, File, Method, Parameter, Step, Values, methods
 from dialer.providers.mtt_rpc import (
     read_fields,
@@ -34,12 +40,13 @@ LONGEST_NAME = 255  # of a file, setCallBackPrompt
 #: setCallBackPrompt, `status` of an upload and of what becomes of it.
 READY = "ok"
 WAITING = frozenset({"wait_porta_upload", "wait_upload", "wait_client_upload"})
+UPLOAD_UNCLEAR = "error_internal"  # which leaves open whether MTT has the file
 UPLOAD_ERRORS: Mapping[str, str] = {
     "error_maxfilesize": "the file is larger than MTT takes",
     "error_fileformat": "the file is of no format that MTT takes",
     "error_not_found": "MTT does not know the upload",
     "error_invalid_state": "MTT does not wait for this upload any more",
-    "error_internal": "MTT had an internal error",
+    UPLOAD_UNCLEAR: "MTT had an internal error",
     "error_upload": "MTT could not load the file",
     "error_timeout": "MTT waited too long for the file",
 }
@@ -237,6 +244,8 @@ def read_upload_status(reply: Reply) -> dict[str, str]:
     """See setCallBackPrompt, `status`. What it calls an error is raised."""
     status = (reply.json_object() or {}).get("status")
     if isinstance(status, str) and status in UPLOAD_ERRORS:
+        if status == UPLOAD_UNCLEAR:
+            raise UnclearError(f"MTT may not have taken the file ({status}): {UPLOAD_ERRORS[status]}.")
         raise MethodRefusedError(f"MTT did not take the file ({status}): {UPLOAD_ERRORS[status]}.", status)
     if not isinstance(status, str) or status not in (READY, *WAITING) or not 200 <= reply.status < 300:
         raise unreadable(reply)

@@ -11,22 +11,31 @@ from urllib.parse import urlsplit
 
 from dialer.providers import methods
 from dialer.providers.base import Adapter
-from dialer.providers.contract import MethodRefusedError, ProviderError, ProviderRequest, Reply
+from dialer.providers.contract import (
+    MethodRefusedError,
+    ProviderError,
+    ProviderRequest,
+    Reply,
+    UnclearError,
+)
 from dialer.providers.mtt import basic_authorization
 from dialer.providers.redact import hide
 
 #: "Точка подключения" of Premedia, addNumbers and the Global Black List.
 GAPI = "https://gapi.mtt.ru:6443/v1/api"
 
-NOT_FOUND = -32001
+NOT_FOUND, INTERNAL = -32001, -32603
 #: Every `error.code` of the reference. It prints -32601 beside "Data not found", too.
 ERRORS: Mapping[int, str] = {
     NOT_FOUND: "MTT found no such data",
     -32002: "MTT does not permit it to this login",
     -32601: "MTT found no such data or method",
     -32602: "MTT refuses the values",
-    -32603: "MTT had an internal error",
+    INTERNAL: "MTT had an internal error",
 }
+#: What of "Internal error" says that nothing was done: "Failed to create new rate" (addGBLRule). Any other, and one
+#: without a word, leaves open how far MTT had come; of setFollowme's the reference prints the word alone.
+NOT_DONE = frozenset({"A_CAPI_CREATE_RATE"})
 
 _LONGEST = 200  # characters of MTT's own words in a sentence
 
@@ -62,12 +71,13 @@ def read_result(reply: Reply) -> Any:
     """`result` of a success.
 
     Raises MethodRefusedError for a documented error (`error`, or `result` with an `error` or `success` 0), under
-    whichever HTTP status; its `word` is the code of `data` where there is one. ProviderError for all else.
+    whichever HTTP status; its `word` is the code of `data` where there is one. UnclearError for an error that does not
+    say whether anything was done, and ProviderError for all else.
     """
     answer = reply.json_object() or {}
     error, result = answer.get("error"), answer.get("result")
     if isinstance(error, dict) and type(error.get("code")) is int:
-        raise _refused(error)
+        raise _told(error)
     if reply.status in (401, 403):
         raise ProviderError(
             "MTT does not accept the login; set username and password to those that MTT handed out."
@@ -118,14 +128,16 @@ def unreadable(reply: Reply) -> ProviderError:
     return methods.unreadable("MTT", reply)
 
 
-def _refused(error: Mapping[str, Any]) -> MethodRefusedError:
+def _told(error: Mapping[str, Any]) -> ProviderError:
     code, data = error["code"], error.get("data")
     first = data[0] if isinstance(data, list) and data else data
     word = str(code)
     if isinstance(first, dict):
         word, first = str(first.get("code", code))[:80], first.get("message")
-    what = ERRORS.get(code, f"MTT answered with error {code}")
-    return MethodRefusedError(_sentence(what, first), word)
+    sentence = _sentence(ERRORS.get(code, f"MTT answered with error {code}"), first)
+    if code not in ERRORS or (code == INTERNAL and word not in NOT_DONE):
+        return UnclearError(sentence)
+    return MethodRefusedError(sentence, word)
 
 
 def _sentence(what: str, said: Any) -> str:

@@ -292,6 +292,8 @@ def _rule(state: State, params: Mapping[str, Any]) -> tuple[str, Answer]:
 def _done(answer: Answer) -> Any:
     if answer in (Answer.SILENCE, Answer.RESET, Answer.GARBAGE):
         raise TroubleError(answer)
+    if answer is Answer.INTERNAL_ERROR:
+        raise RpcError(INTERNAL)
     return {"success": 1}
 
 

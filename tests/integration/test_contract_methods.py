@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
-from contract import Case, case_of
+from contract import Case, case_of, each
 from wire import JSON, UNREADABLE, Server, client_of, free_port, http, reset, run, serving
 
 from dialer.http import Client
@@ -91,6 +91,20 @@ def test_a_connection_that_is_reset_leaves_open_whether_a_change_was_made(case: 
     for name, result in answered(case, sample, None).items():
         assert isinstance(result, UnclearError) is (name in changing(case)), name
         assert isinstance(result, ProviderError), name
+
+
+@pytest.mark.parametrize(("case", "reply"), each(lambda case: case.leaves_open))
+def test_an_error_that_does_not_say_that_nothing_was_done_leaves_open_whether_a_change_was_made(
+    case: Case, sample: Sample, reply: tuple[int, Any]
+) -> None:
+    status, body = reply
+    for name, result in answered(case, sample, http(f"{status} So", json.dumps(body).encode(), JSON)).items():
+        assert isinstance(result, ProviderError), name
+        assert isinstance(result, UnclearError) or name not in changing(case), name
+
+
+def test_every_kind_that_changes_something_has_such_an_error(case: Case) -> None:
+    assert bool(case.leaves_open) is bool(changing(case))
 
 
 @pytest.mark.parametrize(("header", "wait"), [("Retry-After: 7\r\n", 7.0), ("", None)])

@@ -24,6 +24,7 @@ from workers.mirror import claim_due, keep_in_step
 Serve = Callable[[Any], str]
 FIRST, SECOND, THIRD = "+79266966131", "+79266966132", "+79266966133"
 TOO_MANY, BROKEN, GARBAGE = "+79266966105", "+79266966106", "+79266966113"
+TROUBLE = "+79266966119"
 
 
 class South:
@@ -189,6 +190,18 @@ def test_a_number_without_an_answer_does_not_hold_up_the_others(south: South) ->
         GARBAGE: RuleState.THEIRS,
         THIRD: RuleState.OURS,
     }
+
+
+def test_trouble_inside_the_provider_is_no_answer(south: South) -> None:
+    south.opt_out(TROUBLE, THIRD)
+    assert south.work()
+    assert south.listed() == {TROUBLE, THIRD}, "it had come to it"
+    assert south.rules() == {TROUBLE: RuleState.ADDING, THIRD: RuleState.OURS}
+    assert "is not known" in south.row().error
+    south.later(minutes=6)
+    assert south.due() == [south.id]
+    assert south.work()
+    assert south.rules()[TROUBLE] is RuleState.THEIRS
 
 
 def test_a_provider_that_does_not_answer_is_left_alone_longer_each_time(south: South) -> None:

@@ -10,7 +10,13 @@ import pytest
 from asking import Ask, asking, told
 
 from dialer.providers.base import Adapter
-from dialer.providers.contract import MethodRefusedError, ProviderConfig, ProviderError, TooManyRequestsError
+from dialer.providers.contract import (
+    MethodRefusedError,
+    ProviderConfig,
+    ProviderError,
+    TooManyRequestsError,
+    UnclearError,
+)
 from dialer.providers.kinds import make_adapter
 from dialer.providers.methods import File, Method, Value
 from dialer.providers.mtt_telecom_methods import METHODS
@@ -74,7 +80,7 @@ def test_calls_to_a_premedia_account_are_forwarded(south: Adapter) -> None:
         assert [entry["timeout"] for entry in told_["followme"]] == ["25", "15"]
         with pytest.raises(MethodRefusedError, match="must match regular expression"):
             await ask("setPremediaFollowme", sip_id=SIP_ID, followme=entries, caller_id="4930123456789")
-        with pytest.raises(MethodRefusedError, match="Failed to set follow me"):
+        with pytest.raises(UnclearError, match="Failed to set follow me"):
             await ask("setPremediaFollowme", sip_id=SIP_ID, followme=[{"redirect_number": "1"}])
         with pytest.raises(MethodRefusedError, match="MTT refuses the values: sip_id"):
             await ask("getFollowmeAccountSettings", sip_id=UNKNOWN)

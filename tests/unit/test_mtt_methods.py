@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from dialer.providers.base import Adapter
-from dialer.providers.contract import MethodRefusedError, ProviderError, ProviderRequest, Reply
+from dialer.providers.contract import (
+    MethodRefusedError,
+    ProviderError,
+    ProviderRequest,
+    Reply,
+    UnclearError,
+)
 from dialer.providers.methods import File, Value
 from dialer.providers.mtt_sms_methods import METHODS as SMS_METHODS
 from dialer.providers.mtt_telecom_methods import METHODS
@@ -354,7 +360,6 @@ def told(word: str, message: str) -> list[dict[str, Any]]:
             "A_CAPI_CREATE_RATE",
             "MTT had an internal error: Failed to create new rate for Destination <[…]>.",
         ),
-        (rpc_error(-32099, [7]), "-32099", "MTT answered with error -32099."),
         ({"result": {"error": 1, "message": "Incorrect format"}}, "1", "MTT refuses it: Incorrect format."),
         ({"result": {"success": 0}}, "", "MTT refuses it."),
     ],
@@ -370,6 +375,26 @@ def test_an_error_is_a_sentence_without_numbers_whatever_the_http_status(
         else:
             assert isinstance(caught.value, MethodRefusedError)
             assert (caught.value.word, str(caught.value)) == (word, sentence)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (rpc_error(-32603), "MTT had an internal error."),
+        (
+            rpc_error(-32603, told("A_CAPI_SET_FOLLOWME", "Failed to set follow me for 79266966166")),
+            "MTT had an internal error: Failed to set follow me for […].",
+        ),
+        (rpc_error(-32099, [7]), "MTT answered with error -32099."),
+    ],
+)
+def test_an_error_that_does_not_say_that_nothing_was_done_leaves_it_open(
+    error: dict[str, Any], sentence: str
+) -> None:
+    for method in METHODS.values():
+        with pytest.raises(UnclearError) as caught:
+            method.read(reply(error))
+        assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -156,6 +156,8 @@ class Case:
     #: Whether it asks on the way what to do: what is asked cannot come after the end.
     asks_on_the_way: bool = False
     signing: Callable[[], Signing] | None = None
+    #: Replies to methods, a status and a body, with an error that leaves open whether anything was changed.
+    leaves_open: Mapping[str, tuple[int, Any]] = field(default_factory=dict)
 
     @property
     def order(self) -> Ordered:

@@ -113,6 +113,9 @@ CASE = Case(
         "nobody there can": refused(409, "No provider is set up.", Refusal.BAD_REQUEST),
         "an error under 200": refused(200, "it cannot be done", Refusal.BAD_REQUEST),
     },
+    leaves_open={
+        "no success under 500": (500, {"response": {"message": "internal error", "success": "false"}})
+    },
     unclear={
         "a success without a request_id": (200, {"response": {"success": "true"}}),
         "an empty request_id": (200, {"response": {"request_id": "", "success": "true"}}),

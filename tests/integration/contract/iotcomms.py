@@ -141,6 +141,8 @@ CASE = Case(
     },
     accepted=Said(200, {"success": True}, Outcome.PLACED, reference=ATTEMPT),
     errors={"no success": Said(200, {"success": False}, Outcome.REFUSED, Refusal.BAD_REQUEST)},
+    # "success" false is all that the document has: only a status can leave open how far it had come.
+    leaves_open={"no success under 500": (500, {"success": False, "reason": "timeout"})},
     unclear={
         "a success that is a text": (200, {"success": "true"}),
         "a success that is a number": (200, {"success": 1}),

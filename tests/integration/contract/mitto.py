@@ -91,6 +91,10 @@ CASE = Case(
         "prohibitedForServiceError": refused("prohibitedForServiceError", Refusal.PROVIDER),
         "rpcError": Said(200, {"status": "rpcError"}, Outcome.UNKNOWN),
     },
+    leaves_open={
+        "rpcError": (200, {"status": "rpcError"}),
+        "rpcError under 400": (400, {"status": "rpcError"}),
+    },
     unclear={
         "a word that is not documented": (200, {"status": "prettyGood"}),
         "a status that is no string": (200, {"status": ["ok"]}),

@@ -71,6 +71,12 @@ def failed(code: int, message: str) -> tuple[int, dict[str, Any]]:
     return 200, {"jsonrpc": "2.0", "id": "1", "error": {"code": code, "message": message}}
 
 
+def internal(word: str) -> tuple[int, dict[str, Any]]:
+    status, answer = failed(-32603, "Internal error")
+    data = [{"code": word, "attribute": "x", "message": "", "tpl": "", "tplParams": {}}]
+    return status, {**answer, "error": {**answer["error"], "data": data}}
+
+
 def wrong_number(message: str, refusal: Refusal) -> Said:
     answer = {"jsonrpc": "2.0", "id": "1", "result": {"error": 1, "message": message}}
     return Said(200, answer, Outcome.REFUSED, refusal)
@@ -216,4 +222,10 @@ CASE = Case(
         "not known yet": ended_by(""),
     },
     refused_unsent={"nobody to connect with": (ANNOUNCEMENT, Refusal.BAD_REQUEST)},
+    leaves_open={
+        "an internal error": failed(-32603, "Internal error"),
+        "an internal error under 400": (400, failed(-32603, "Internal error")[1]),
+        "setFollowme's, whose words are not printed": internal("A_CAPI_SET_FOLLOWME"),
+        "a code that is not documented": failed(-32099, "Server error"),
+    },
 )
