@@ -111,22 +111,9 @@ class Delivery(TypedDict):
     ended_at: str | None
 
 
-class DeliveryWithBody(TypedDict):
+class DeliveryWithBody(Delivery):
     """A delivery, and what is sent."""
 
-    id: str
-    webhook_id: str
-    event: str
-    subject: str
-    state: DeliveryState
-    tries: int
-    next_try_at: str | None
-    tried_at: str | None
-    response_status: int | None
-    latency_ms: int | None
-    error: str | None
-    created_at: str
-    ended_at: str | None
     body: str
 
 

@@ -23,49 +23,40 @@ from dialer.client.parts import (
 )
 
 
-class CampaignChanges(TypedDict):
+class CampaignSettings(TypedDict):
+    """All of a campaign that may be left out."""
+
+    dnd_list_ids: NotRequired[list[str] | None]
+    text: NotRequired[str | None]
+    file: NotRequired[str | None]
+    template_id: NotRequired[str | None]
+    flow: NotRequired[dict[str, Any] | None]
+    speech: NotRequired[SpeechForm | None]
+    time_zone: NotRequired[str | None]
+    start_at: NotRequired[str | None]
+    end_at: NotRequired[str | None]
+    calling_window: NotRequired[Window | None]
+    pace: NotRequired[Pace | None]
+    repeat_policy: NotRequired[Repeats | None]
+    provider_repeats: NotRequired[bool | None]
+    provider: NotRequired[str | None]
+
+
+class CampaignChanges(CampaignSettings):
     """What is to change of a campaign. Only a name, the pace, the calling window and the end of one that has begun to
     dial; of `pace` and `speech` only what is given changes."""
 
     name: NotRequired[str | None]
     list_id: NotRequired[str | None]
-    dnd_list_ids: NotRequired[list[str] | None]
     caller_id: NotRequired[str | None]
-    text: NotRequired[str | None]
-    file: NotRequired[str | None]
-    template_id: NotRequired[str | None]
-    flow: NotRequired[dict[str, Any] | None]
-    speech: NotRequired[SpeechForm | None]
-    time_zone: NotRequired[str | None]
-    start_at: NotRequired[str | None]
-    end_at: NotRequired[str | None]
-    calling_window: NotRequired[Window | None]
-    pace: NotRequired[Pace | None]
-    repeat_policy: NotRequired[Repeats | None]
-    provider_repeats: NotRequired[bool | None]
-    provider: NotRequired[str | None]
 
 
-class CampaignForm(TypedDict):
+class CampaignForm(CampaignSettings):
     """A new campaign. Exactly one of `text`, `file` and `template_id` says what is heard, unless a `flow` does."""
 
     name: str
     list_id: str
-    dnd_list_ids: NotRequired[list[str] | None]
     caller_id: str
-    text: NotRequired[str | None]
-    file: NotRequired[str | None]
-    template_id: NotRequired[str | None]
-    flow: NotRequired[dict[str, Any] | None]
-    speech: NotRequired[SpeechForm | None]
-    time_zone: NotRequired[str | None]
-    start_at: NotRequired[str | None]
-    end_at: NotRequired[str | None]
-    calling_window: NotRequired[Window | None]
-    pace: NotRequired[Pace | None]
-    repeat_policy: NotRequired[Repeats | None]
-    provider_repeats: NotRequired[bool | None]
-    provider: NotRequired[str | None]
     start: NotRequired[bool | None]
 
 
