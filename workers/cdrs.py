@@ -20,7 +20,8 @@ from dialer.ids import first_call_id
 from dialer.lifecycle import DIAL_STATUS, AttemptState, Disposition
 from dialer.logs import get_logger
 from dialer.pace.limiter import Limiter, Pace, Stage
-from dialer.providers.base import Adapter, read_cdr_page
+from dialer.providers.asking import read_cdr_page
+from dialer.providers.base import Adapter
 from dialer.providers.contract import Fact, ProviderError, TooManyRequestsError
 from dialer.providers.kinds import adapter_class, adapter_kinds
 from dialer.store import attempts, cdr_polls, events, meters, providers, unknown_words

@@ -22,7 +22,8 @@ from dialer.logs import get_logger
 from dialer.models.event import LOOK_UP
 from dialer.pace.breaker import left_alone_until
 from dialer.pace.limiter import Limiter, Pace, Stage
-from dialer.providers.base import Adapter, look_up
+from dialer.providers.asking import look_up
+from dialer.providers.base import Adapter
 from dialer.providers.contract import Asked, Fact, ProviderError, RawEvent, Reply, TooManyRequestsError
 from dialer.secrets import SecretError
 from dialer.store import attempts, events, providers, unknown_words

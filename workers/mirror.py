@@ -22,7 +22,8 @@ from dialer.db import looking, reading, utc_now, writing
 from dialer.dnd.mirror import compared, difference
 from dialer.logs import get_logger
 from dialer.models.dnd_mirror import RuleState
-from dialer.providers.base import Adapter, call_method
+from dialer.providers.asking import call_method
+from dialer.providers.base import Adapter
 from dialer.providers.contract import MethodRefusedError, ProviderError, TooManyRequestsError
 from dialer.providers.methods import BlackList
 from dialer.secrets import SecretError

@@ -24,7 +24,8 @@ from dialer.http import Client
 from dialer.lifecycle import AttemptState, CallKind
 from dialer.numbers import NumberError, to_e164
 from dialer.providers import once
-from dialer.providers.base import Adapter, call_method
+from dialer.providers.asking import call_method
+from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderError, UnclearError
 from dialer.providers.kinds import make_adapter
 from dialer.providers.live import Control, Order

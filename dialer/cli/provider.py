@@ -322,7 +322,7 @@ def _mirror(connection: Connection, row: AnyRow, account_id: str | None, wanted:
 
 def check_provider(row: AnyRow, box: SecretBox) -> str:
     """One sentence about the provider's account. Raises ProviderError when it does not work."""
-    from dialer.providers.base import check
+    from dialer.providers.asking import check
 
     return ask_provider(row, box, check)
 

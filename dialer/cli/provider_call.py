@@ -40,7 +40,7 @@ def call(
     Prints its answer as JSON. Without METHOD, lists the methods and their parameters. Nothing is sent twice. What has
     somebody's telephone ring is only done with --ring.
     """
-    from dialer.providers.base import call_method
+    from dialer.providers.asking import call_method
     from dialer.providers.kinds import adapter_class
 
     with database() as engine:

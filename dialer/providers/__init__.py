@@ -1,1 +1,1 @@
-"""Telephony providers: the recipe in `base`, one file per kind."""
+"""Telephony providers: the recipe in `base`, what is asked besides in `asking`, one file per kind."""

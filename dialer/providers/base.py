@@ -1,9 +1,7 @@
-"""The recipe every provider follows, and the small contract an adapter fills in.
+"""The recipe by which every provider places a call, and the small contract an adapter fills in.
 
-`submit` sends one attempt to a provider and says what became of it; `look_up` asks about one that nobody has told the
-end of, and `read_cdr_page` about all; `check` asks whether the account works; `call_method` uses what else the provider
-documents.
-An `Adapter` only translates: our words into the provider's request, its reply and its callbacks into our
+`submit` sends one attempt to a provider and says what became of it; what else a provider is asked stands in
+`asking.py`. An `Adapter` only translates: our words into the provider's request, its reply and its callbacks into our
 words. Everything that can go wrong on the way is classified here, once (docs/providers.md has the table).
 """
 
@@ -11,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
@@ -31,7 +28,6 @@ from dialer.providers.contract import (
     Capability,
     CdrPage,
     Fact,
-    MethodRefusedError,
     Outcome,
     ProviderConfig,
     ProviderError,
@@ -44,27 +40,21 @@ from dialer.providers.contract import (
     Submission,
     SubmitResult,
     TextMessage,
-    TooManyRequestsError,
-    UnclearError,
     Verdict,
 )
 from dialer.providers.live import Answer, Order, Question, Response, heard_in
-from dialer.providers.methods import BlackList, Method, Step, Value, unknown_method
-from dialer.providers.redact import hide, scrub
+from dialer.providers.methods import BlackList, Method, Value
+from dialer.providers.redact import scrub
 from dialer.retry_after import parse_retry_after
 
 MAX_REPLY = 1 << 20  # bytes of a reply that are read
-MAX_CDRS = 16 << 20  # … of a page of CDRs
 MAX_UNHEARD_OF = 1 << 16  # … of a reply that is kept for its words: private ones are looked for in all of it
 #: 4xx that say nothing about whether the request was acted on: timed out, in conflict (perhaps with itself, let
 #: through twice by a proxy), too early.
 UNCLEAR = frozenset({408, 409, 425})
 TOO_LONG = b"(more than is looked through)"
-_NOT_KNOWN = ", and whether it was done is not known: look before you do it again."
 #: A provider's own reference: printable ASCII without blanks.
 _REFERENCE = re.compile(r"[!-~]{1,128}")
-
-ResultT = TypeVar("ResultT")
 
 
 class Adapter(ABC):
@@ -331,7 +321,7 @@ async def submit(
     trace = Trace() if trace is None else trace
     try:
         request = _request_for(adapter, submission)
-        prepared = _prepare(adapter, request)
+        prepared = prepare(adapter, request)
     except RefusedError as error:
         refused = Verdict(Outcome.REFUSED, refusal=error.refusal, detail=str(error))
         return _result(adapter, submission, refused)
@@ -354,96 +344,6 @@ async def submit(
         # What was read before a failing close stands.
         verdict = verdict or _interrupted(error, trace)
     return _result(adapter, submission, verdict, request)
-
-
-async def check(client: Client, adapter: Adapter, *, timeout: float = 10.0) -> str:  # noqa: ASYNC109
-    """One sentence about the provider's account. Raises ProviderError, a sentence, when it does not work."""
-    name = adapter.config.name
-    request = adapter.check_request()
-    if request is None:
-        return f"{name} has no request that could test it; its settings are complete."
-    reply = await _ask(client, adapter, request, timeout)
-    return adapter.read_check(reply)
-
-
-async def call_method(
-    client: Client,
-    adapter: Adapter,
-    name: str,
-    values: Mapping[str, Value],
-    *,
-    timeout: float,  # noqa: ASYNC109 - as of `submit`
-) -> Any:
-    """What the provider answers to its method `name`, JSON-able: one request, or one after the other, each within
-    `timeout` seconds and never sent again. `values` are by parameter; a text is read by the parameter's type.
-
-    Raises ProviderError, a sentence without credentials: no such method or parameter, a value that is missing or
-    malformed (nothing was sent then), no answer, an error of the provider's (TooManyRequestsError after a 429,
-    MethodRefusedError where the error is documented), an answer that cannot be read.
-    """
-    method = adapter.methods.get(name)
-    if method is None:
-        raise unknown_method(adapter.kind, name, adapter.methods)
-    checked = method.checked(values)
-    first = Step(method.build(adapter, checked), method.read)
-    result = await _ask_step(client, adapter, method, first, timeout)
-    step = None if method.then is None else method.then(adapter, checked, result)
-    while step is not None:
-        await asyncio.sleep(step.pause)
-        result = await _ask_step(client, adapter, method, step, timeout)
-        step = step.then(result)
-    return result
-
-
-async def look_up(
-    client: Client,
-    adapter: Adapter,
-    asked: Asked,
-    *,
-    timeout: float,  # noqa: ASYNC109 - as of `submit`
-    hear: Callable[[Reply], object] | None = None,
-) -> list[Fact] | None:
-    """What the provider says about one attempt: nothing when it knows no end yet, None when it cannot be asked. `hear`
-    is given its reply as it came, unless it told in pages. `timeout` is that of each page.
-
-    Raises TooManyRequestsError after a 429, and ProviderError, a sentence without numbers or credentials: no answer,
-    an error of the provider's, an answer that cannot be read.
-    """
-    request = _built(adapter, "the look-up", lambda: adapter.lookup_request(asked))
-    if request is None:
-        return None
-    longest = MAX_REPLY if type(adapter).next_lookup is Adapter.next_lookup else MAX_CDRS
-    replies = [await _ask(client, adapter, request, timeout, longest=longest)]
-    while True:
-        following = _understood(
-            adapter, request, replies[-1], "the look-up", lambda: adapter.next_lookup(replies, asked)
-        )
-        if following is None:
-            break
-        request = following
-        replies.append(await _ask(client, adapter, request, timeout, longest=longest))
-    if hear is not None and len(replies) == 1:
-        hear(replies[-1])
-    return _understood(
-        adapter, request, replies[-1], "the look-up", lambda: adapter.read_lookups(replies, asked)
-    )
-
-
-async def read_cdr_page(
-    client: Client,
-    adapter: Adapter,
-    since: datetime,
-    until: datetime,
-    page: str | None,
-    *,
-    timeout: float,  # noqa: ASYNC109 - as of `submit`
-) -> CdrPage:
-    """A page of the provider's CDRs, empty when it keeps none. Raises as `look_up` does."""
-    request = _built(adapter, "CDRs", lambda: adapter.cdr_request(since, until, page))
-    if request is None:
-        return CdrPage(())
-    reply = await _ask(client, adapter, request, timeout, longest=MAX_CDRS)
-    return _understood(adapter, request, reply, "CDRs", lambda: adapter.read_cdrs(reply, page, until))
 
 
 def refusal_by_status(status: int) -> Refusal:
@@ -494,7 +394,8 @@ def _request_for(adapter: Adapter, submission: Submission) -> ProviderRequest:
         raise
 
 
-def _prepare(adapter: Adapter, request: ProviderRequest) -> Request:
+def prepare(adapter: Adapter, request: ProviderRequest) -> Request:
+    """An adapter's request as it is sent. Raises RefusedError for one that cannot be."""
     for name, value in request.headers.items():
         if not (value.isascii() and value.isprintable()):
             # Said here, because the transport finds out only after the trace has said "sent".
@@ -509,127 +410,11 @@ def _prepare(adapter: Adapter, request: ProviderRequest) -> Request:
     return make_request(request.method, url, request.headers, json=request.json, content=request.content)
 
 
-async def _ask(
-    client: Client,
-    adapter: Adapter,
-    request: ProviderRequest,
-    timeout: float,  # noqa: ASYNC109 - as of `submit`
-    *,
-    longest: int = MAX_REPLY,
-    changes: bool = False,
-) -> Reply:
-    """The reply to a request that places no call. Raises ProviderError, a sentence, when none came."""
-    trace = Trace()
-    try:
-        prepared = _prepare(adapter, request)
-        async with asyncio.timeout(timeout):
-            response = await client.exchange(prepared, trace)
-            try:
-                return await _read(response, longest)
-            finally:
-                response.release()
-    except ProviderError:
-        raise
-    except Exception as error:  # noqa: BLE001 - transports raise more than they document
-        host = urlsplit(request.base_url or adapter.base_url).hostname
-        did = "did not answer" if trace.connected else "could not be reached"
-        sentence = f"{adapter.config.name} {did} at {host} ({type(error).__name__})"
-        if changes and trace.sent:
-            raise UnclearError(f"{sentence}{_NOT_KNOWN}") from None
-        raise ProviderError(f"{sentence}; check --base-url and the network.") from None
-
-
-async def _ask_step(
-    client: Client,
-    adapter: Adapter,
-    method: Method,
-    step: Step,
-    timeout: float,  # noqa: ASYNC109 - as of `submit`
-) -> Any:
-    longest = method.longest or MAX_REPLY
-    reply = await _ask(client, adapter, step.request, timeout, longest=longest, changes=method.changes)
-    try:
-        return _read_result(adapter, method.name, step.read, reply, longest)
-    except ProviderError as error:
-        # What a provider says it may have been told.
-        sentence = hide(str(error), _secrets(adapter, step.request))
-        error.args = (sentence,)
-        if method.changes and _is_unclear(reply, error):
-            raise UnclearError(f"{sentence.rstrip('.')}{_NOT_KNOWN}") from None
-        raise error from None
-
-
-def _is_unclear(reply: Reply, error: ProviderError) -> bool:
-    """Whether a reply that tells no success leaves open whether what was asked for was done."""
-    if isinstance(error, MethodRefusedError | TooManyRequestsError):
-        return False
-    return isinstance(error, UnclearError) or reply.status >= 500
-
-
-def _read_result(
-    adapter: Adapter, method: str, read: Callable[[Reply], Any], reply: Reply, longest: int
-) -> Any:
-    name = adapter.config.name
-    if reply.status == 429:
-        wait = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
-        when = "later" if wait is None else f"in {wait:.0f} s"
-        sentence = f"{name} got too many requests (HTTP 429) and did nothing; try again {when}."
-        raise TooManyRequestsError(sentence, wait)
-    if reply.truncated:
-        raise UnclearError(f"{name} answered {method} with more than {longest >> 20} MiB.")
-    try:
-        result = read(reply)
-        json.dumps(result, ensure_ascii=False, allow_nan=False).encode()  # it will be written as that
-        return result
-    except ProviderError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a bug of one method must not show the reply in a traceback
-        raise UnclearError(
-            f"{name} answered {method} with HTTP {reply.status} and what cannot be read "
-            f"({type(error).__name__})."
-        ) from None
-
-
-def _built(
-    adapter: Adapter, what: str, build: Callable[[], ProviderRequest | None]
-) -> ProviderRequest | None:
-    try:
-        return build()
-    except ProviderError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a bug of one adapter must not cost the others their look-ups
-        raise ProviderError(
-            f"{adapter.config.name} cannot be asked: {what} could not be built ({type(error).__name__})."
-        ) from None
-
-
-def _understood(
-    adapter: Adapter, request: ProviderRequest, reply: Reply, what: str, read: Callable[[], ResultT]
-) -> ResultT:
-    name = adapter.config.name
-    if reply.status == 429:
-        wait = parse_retry_after(reply.headers.get("retry-after"), datetime.now(UTC))
-        raise TooManyRequestsError(f"{name} got too many requests (HTTP 429) and told nothing.", wait)
-    if reply.status >= 500:
-        raise ProviderError(f"{name} answered {what} with HTTP {reply.status}.")
-    if reply.truncated:
-        raise ProviderError(f"{name} answered {what} with more than can be read.")
-    try:
-        return read()
-    except ProviderError as error:
-        # What a provider says it may have been told.
-        raise ProviderError(hide(str(error), _secrets(adapter, request))) from None
-    except Exception as error:  # noqa: BLE001 - a bug of the adapter must not show the reply in a traceback
-        raise ProviderError(
-            f"{name} answered {what} with HTTP {reply.status} and what cannot be read ({type(error).__name__})."
-        ) from None
-
-
 async def _judge(adapter: Adapter, response: aiohttp.ClientResponse) -> Verdict:
     by_status = adapter.read_status(Reply(response.status, response.headers, b""))
     if by_status is not None:
         return by_status
-    reply = await _read(response)
+    reply = await receive(response)
     if reply.truncated and reply.status < 300:
         return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} with more than {MAX_REPLY} bytes")
     try:
@@ -644,7 +429,8 @@ async def _judge(adapter: Adapter, response: aiohttp.ClientResponse) -> Verdict:
     return verdict
 
 
-async def _read(response: aiohttp.ClientResponse, longest: int = MAX_REPLY) -> Reply:
+async def receive(response: aiohttp.ClientResponse, longest: int = MAX_REPLY) -> Reply:
+    """A reply as an adapter reads it, up to so many bytes of its body."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
@@ -672,7 +458,7 @@ def _result(
         reference = None  # it goes into the tables and into logs: what is no name of a call is left out
     if verdict.outcome is Outcome.PLACED and not reference:
         reference = submission.attempt_id  # a provider that gives no reference of its own knows it by ours
-    secrets = _secrets(adapter, request)
+    secrets = secrets_of(adapter, request)
     return SubmitResult(
         attempt_id=submission.attempt_id,
         outcome=verdict.outcome,
@@ -686,7 +472,8 @@ def _result(
     )
 
 
-def _secrets(adapter: Adapter, request: ProviderRequest | None) -> list[str]:
+def secrets_of(adapter: Adapter, request: ProviderRequest | None) -> list[str]:
+    """What no word about this request may hold."""
     secrets = list(adapter.settings.values())
     if request is not None:
         for value in request.headers.values():

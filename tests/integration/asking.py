@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dialer.http import Client, make_client
-from dialer.providers.base import Adapter, call_method
+from dialer.providers.asking import call_method
+from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderError
 from dialer.providers.methods import Value
 

@@ -17,7 +17,8 @@ from starlette.routing import Route
 from test_sandbox import running
 
 from dialer.http import Client, make_client
-from dialer.providers.base import look_up, submit
+from dialer.providers.asking import look_up
+from dialer.providers.base import submit
 from dialer.providers.contract import Asked, Fact, RawEvent, Submission, SubmitResult
 from dialer.sandbox import make_app
 

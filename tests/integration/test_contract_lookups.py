@@ -14,7 +14,8 @@ from wire import JSON, UNREADABLE, client_of, free_port, http, replying, run, se
 from world import NOON
 
 from dialer.http import Client
-from dialer.providers.base import Adapter, look_up, read_cdr_page
+from dialer.providers.asking import look_up, read_cdr_page
+from dialer.providers.base import Adapter
 from dialer.providers.contract import Asked, CdrPage, Fact, ProviderError, TooManyRequestsError
 from dialer.providers.kinds import adapter_class, adapter_kinds
 

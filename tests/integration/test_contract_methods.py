@@ -13,7 +13,7 @@ from contract import Case, case_of, each
 from wire import JSON, UNREADABLE, Server, client_of, free_port, http, reset, run, serving
 
 from dialer.http import Client
-from dialer.providers.base import call_method
+from dialer.providers.asking import call_method
 from dialer.providers.contract import ProviderError, TooManyRequestsError, UnclearError
 from dialer.providers.kinds import adapter_class, adapter_kinds
 from dialer.providers.methods import Method, Value

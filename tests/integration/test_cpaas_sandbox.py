@@ -18,7 +18,8 @@ from test_sandbox import running
 
 from dialer.http import Client, make_client
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import MAX_CDRS, Adapter, check, look_up, read_cdr_page, submit
+from dialer.providers.asking import MAX_CDRS, check, look_up, read_cdr_page
+from dialer.providers.base import Adapter, submit
 from dialer.providers.contract import (
     Asked,
     Fact,

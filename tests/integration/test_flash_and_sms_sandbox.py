@@ -14,7 +14,8 @@ from sandboxed import Inbox
 from test_sandbox import running, until
 
 from dialer.http import make_client
-from dialer.providers.base import Adapter, check
+from dialer.providers.asking import check
+from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderConfig, ProviderError, Submission
 from dialer.providers.kinds import make_adapter
 from dialer.sandbox import make_app

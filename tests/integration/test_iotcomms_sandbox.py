@@ -27,7 +27,8 @@ from dialer.calls.flow import Prompt
 from dialer.calls.progress import Standing, advance
 from dialer.http import Client, make_client
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, call_method, check, submit
+from dialer.providers.asking import call_method, check
+from dialer.providers.base import Adapter, submit
 from dialer.providers.contract import (
     Fact,
     Outcome,

@@ -25,7 +25,8 @@ from dialer.calls.progress import Standing, advance
 from dialer.calls.talk import Ring, Rung, Talk
 from dialer.http import make_client
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, call_method, check, look_up, read_cdr_page, submit
+from dialer.providers.asking import call_method, check, look_up, read_cdr_page
+from dialer.providers.base import Adapter, submit
 from dialer.providers.contract import (
     Asked,
     Fact,

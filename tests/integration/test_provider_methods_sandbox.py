@@ -21,7 +21,8 @@ from typer.testing import CliRunner, Result
 
 from dialer.cli import app
 from dialer.http import LARGE, make_client
-from dialer.providers.base import MAX_REPLY, Adapter, call_method
+from dialer.providers.asking import call_method
+from dialer.providers.base import MAX_REPLY, Adapter
 from dialer.providers.contract import ProviderConfig, ProviderError, Reply
 from dialer.providers.kinds import adapter_class, adapter_kinds, make_adapter
 from dialer.providers.methods import File, Method, Value

@@ -25,7 +25,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dialer.http import make_client
-from dialer.providers.base import Adapter, check
+from dialer.providers.asking import check
+from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderConfig, ProviderError, RawEvent, Submission
 from dialer.providers.kinds import make_adapter
 from dialer.sandbox import make_app, make_server

@@ -22,7 +22,8 @@ from cryptography.x509.oid import NameOID
 from wire import Server, black_hole, client_of, free_port, http, replying, reset, run, serving, silent
 
 from dialer.http import Trace, make_request
-from dialer.providers.base import check, submit
+from dialer.providers.asking import check
+from dialer.providers.base import submit
 from dialer.providers.contract import (
     Outcome,
     ProviderConfig,
