@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from dialer.sandbox import mtt_telecom
@@ -24,6 +20,7 @@ from dialer.sandbox.mitto import Mitto
 from dialer.sandbox.mitto_flash import MittoFlash
 from dialer.sandbox.mtt_sms import MttSms
 from dialer.sandbox.mtt_voice import MttVoice
+from dialer.sandbox.steering import Steering
 from dialer.sandbox.wire import OpenProtocol, Server
 
 PROVIDERS = ("iotcomms", "mitto", "mitto-flash", "mtt-callback", "mtt-sms", "mtt-voice")
@@ -49,48 +46,6 @@ def make_app(
         receiver = Receiver(callback_url, callback_user, callback_password)
         callbacks.receivers = dict.fromkeys(PROVIDERS, receiver)
 
-    async def show_log(request: Request) -> Response:
-        since = request.query_params.get("since", "0")
-        if not (since.isascii() and since.isdigit()):
-            return _bad("since must be the number of a line, as given by next")
-        return Response(call_log.since(int(since)), media_type="application/json")
-
-    async def show_stats(_: Request) -> Response:
-        return JSONResponse(
-            {
-                **call_log.stats(),
-                "time_scale": callbacks.time_scale,
-                "callbacks": {
-                    "delivered": callbacks.delivered,
-                    "waiting": callbacks.waiting,
-                    "failed_tries": callbacks.failed_tries,
-                    "given_up": callbacks.given_up,
-                    "without_receiver": callbacks.without_receiver,
-                },
-            }
-        )
-
-    async def set_callbacks(request: Request) -> Response:
-        provider = request.path_params["provider"]
-        if provider not in PROVIDERS:
-            return _bad(f"the sandbox plays {', '.join(PROVIDERS)} only")
-        given = await _body(request)
-        url = given.get("url")
-        user, password = given.get("user") or "", given.get("password") or ""
-        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-            return _bad("url must be the web address that callbacks go to")
-        if not isinstance(user, str) or not isinstance(password, str):
-            return _bad("user and password must be strings")
-        callbacks.receivers[provider] = Receiver(url, user, password)
-        return JSONResponse({"url": url})
-
-    async def set_settings(request: Request) -> Response:
-        scale = (await _body(request)).get("time_scale")
-        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale < math.inf:
-            return _bad("time_scale must be a number from 0 up")
-        callbacks.time_scale = float(scale)
-        return JSONResponse({"time_scale": callbacks.time_scale})
-
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         delivering = asyncio.create_task(callbacks.run())
@@ -115,10 +70,7 @@ def make_app(
             Mount("/mtt-sms", routes=texts.routes()),
             Route("/sandbox/inbound/mtt-sms/{account_sid}", texts.receive, methods=["POST"]),
             Route("/mtt-voice", MttVoice(call_log, callbacks).order, methods=["POST"]),
-            Route("/sandbox/log", show_log),
-            Route("/sandbox/stats", show_stats),
-            Route("/sandbox/callbacks/{provider}", set_callbacks, methods=["PUT"]),
-            Route("/sandbox/settings", set_settings, methods=["PUT"]),
+            *Steering(call_log, callbacks, PROVIDERS).routes(),
         ],
         lifespan=lifespan,
     )
@@ -165,15 +117,3 @@ def run(
         access_key=access_key,
     )
     make_server(app, host, port).run()
-
-
-async def _body(request: Request) -> dict[str, object]:
-    try:
-        given = json.loads(await request.body())
-    except ValueError:
-        return {}
-    return given if isinstance(given, dict) else {}
-
-
-def _bad(sentence: str) -> Response:
-    return JSONResponse({"message": sentence}, status_code=400)
