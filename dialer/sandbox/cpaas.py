@@ -23,7 +23,7 @@ from starlette.routing import Route
 from dialer.sandbox.callbacks import Callbacks
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.outcomes import Answer, Delivery, Ending, fate_of, ring_seconds, talk_seconds
-from dialer.sandbox.wire import Reset, Silence
+from dialer.sandbox.wire import BROKEN, broken
 
 NAME = "cpaas"
 Fields = dict[str, str]
@@ -421,12 +421,8 @@ def _date(at: datetime) -> str:
 
 
 def _reply(answer: Answer, request_id: str) -> Response:
-    if answer is Answer.SILENCE:
-        return Silence()
-    if answer is Answer.RESET:
-        return Reset()
-    if answer is Answer.GARBAGE:
-        return Response("<html><body>It works!", media_type="text/html")
+    if answer in BROKEN:
+        return broken(answer)
     if answer is Answer.INTERNAL_ERROR:
         return failed(500, "internal error")  # the reference has no word for it
     return succeeded(request_id=request_id)

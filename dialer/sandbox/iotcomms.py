@@ -24,7 +24,7 @@ from dialer.sandbox.iotcomms_answers import is_sip_address
 from dialer.sandbox.iotcomms_session import Session
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.outcomes import Answer, Delivery, fate_of
-from dialer.sandbox.wire import Reset, Silence
+from dialer.sandbox.wire import BROKEN, broken
 
 NAME = "iotcomms"
 Type = type | tuple[type, ...]
@@ -444,12 +444,8 @@ async def _fields(
 
 
 def _reply(answer: Answer) -> Response:
-    if answer is Answer.SILENCE:
-        return Silence()
-    if answer is Answer.RESET:
-        return Reset()
-    if answer is Answer.GARBAGE:
-        return Response("<html><body>It works!", media_type="text/html")
+    if answer in BROKEN:
+        return broken(answer)
     if answer is Answer.INTERNAL_ERROR:
         # The document has no word for trouble inside; what runs before it answers so.
         return JSONResponse({"message": "Internal server error"}, status_code=502)

@@ -20,7 +20,7 @@ from dialer.sandbox.callbacks import Callback, Callbacks
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.mitto_media import Library, RefusedError
 from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds, talk_seconds
-from dialer.sandbox.wire import Reset, Silence
+from dialer.sandbox.wire import BROKEN, broken
 
 #: "Application activation" and "Launching the application with repeats".
 REQUIRED = {"reference": str, "sourceAddr": str, "destAddr": str, "scenarioData": str}
@@ -268,12 +268,8 @@ def _access_key(request: Request) -> str:
 
 
 def _reply(answer: Answer, order: dict[str, Any]) -> Response:
-    if answer is Answer.SILENCE:
-        return Silence()
-    if answer is Answer.RESET:
-        return Reset()
-    if answer is Answer.GARBAGE:
-        return Response("<html><body>It works!", media_type="text/html")
+    if answer in BROKEN:
+        return broken(answer)
     if answer is Answer.INTERNAL_ERROR:
         return _status("rpcError")
     if order.get("isRepeat") == 1:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from dialer.sandbox.callbacks import Callback, Callbacks
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds
-from dialer.sandbox.wire import Reset, Silence
+from dialer.sandbox.wire import BROKEN, broken
 
 #: "Description of error codes": the HTTP status and `errorReason` of each that is played.
 ERRORS = {
@@ -168,12 +168,8 @@ def _token(request: Request) -> str:
 
 
 def _reply(answer: Answer, request_id: int, code: str | int) -> Response:
-    if answer is Answer.SILENCE:
-        return Silence()
-    if answer is Answer.RESET:
-        return Reset()
-    if answer is Answer.GARBAGE:
-        return Response("<html><body>It works!", media_type="text/html")
+    if answer in BROKEN:
+        return broken(answer)
     if answer is Answer.INTERNAL_ERROR:
         return JSONResponse({"status": "rpcError"})  # "Response format"
     return JSONResponse({"requestId": request_id, "from": f"7917913{code}"})

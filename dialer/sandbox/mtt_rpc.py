@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from dialer.sandbox.login import knows, login_of
 from dialer.sandbox.outcomes import Answer
-from dialer.sandbox.wire import Reset, Silence
+from dialer.sandbox.wire import broken
 
 NOT_FOUND, PERMISSION_DENIED, NO_METHOD, INVALID_PARAMS, INTERNAL = -32001, -32002, -32601, -32602, -32603
 
@@ -115,9 +115,7 @@ def _trouble(answer: Answer) -> Response:
         return Response(status_code=429, headers={"Retry-After": "1"})
     if answer is Answer.SERVER_ERROR:
         return Response("Internal Server Error", status_code=500)
-    if answer is Answer.SILENCE:
-        return Silence()
-    return Reset() if answer is Answer.RESET else Response("<html><body>It works!", media_type="text/html")
+    return broken(answer)
 
 
 def _json(body: Mapping[str, Any]) -> Response:

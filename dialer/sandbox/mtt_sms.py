@@ -22,7 +22,7 @@ from dialer.sandbox.callbacks import Callback, Callbacks
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.login import knows, login_of
 from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds
-from dialer.sandbox.wire import Reset, Silence
+from dialer.sandbox.wire import BROKEN, broken
 
 #: "Для отправки сообщения", "Входящие параметры".
 REQUIRED = ("from", "to", "text")
@@ -261,12 +261,8 @@ def _page(
 
 
 def _reply(answer: Answer, uri: str) -> Response:
-    if answer is Answer.SILENCE:
-        return Silence()
-    if answer is Answer.RESET:
-        return Reset()
-    if answer is Answer.GARBAGE:
-        return Response("<html><body>It works!", media_type="text/html")
+    if answer in BROKEN:
+        return broken(answer)
     if answer is Answer.INTERNAL_ERROR:
         return _error(500, "Internal error")  # the reference has no word for it
     return JSONResponse({"status_code": 201, "status_message": "CREATED", "uri": uri}, 201)

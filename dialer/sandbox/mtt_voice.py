@@ -20,7 +20,7 @@ from dialer.sandbox.callbacks import Callback, Callbacks
 from dialer.sandbox.log import CallLog
 from dialer.sandbox.login import login_of
 from dialer.sandbox.outcomes import Answer, Delivery, Ending, Fate, fate_of, ring_seconds, talk_seconds
-from dialer.sandbox.wire import Reset, Silence
+from dialer.sandbox.wire import BROKEN, broken
 
 NAME = "mtt-voice"
 
@@ -257,12 +257,8 @@ def _is_one_of(value: object, known: Collection[str] | None) -> bool:
 
 
 def _reply(answer: Answer, order: Mapping[str, Any], call_id: str) -> Response:
-    if answer is Answer.SILENCE:
-        return Silence()
-    if answer is Answer.RESET:
-        return Reset()
-    if answer is Answer.GARBAGE:
-        return Response("<html><body>It works!", media_type="text/html")
+    if answer in BROKEN:
+        return broken(answer)
     if answer is Answer.INTERNAL_ERROR:
         return refused("Internal error", order, call_id)  # the reference has no word of its own for it
     return _json({"result": {"success": 1}, "id": order["messId"], "CallID": call_id})

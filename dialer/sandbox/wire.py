@@ -1,4 +1,4 @@
-"""Misbehaving on the wire: replies that never come and connections that are reset."""
+"""Misbehaving on the wire: replies that never come or cannot be read, and connections that are reset."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ import uvicorn
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from dialer.sandbox.outcomes import Answer
+
+#: Answers that no provider documents: what was asked for is done, and nobody is told.
+BROKEN = frozenset({Answer.SILENCE, Answer.RESET, Answer.GARBAGE})
 
 
 class OpenProtocol(HttpToolsProtocol):
@@ -52,6 +57,15 @@ class Reset(Silence):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
         await super().__call__(scope, receive, send)
+
+
+def broken(answer: Answer) -> Response:
+    """What comes back by one of `BROKEN`."""
+    if answer is Answer.SILENCE:
+        return Silence()
+    if answer is Answer.RESET:
+        return Reset()
+    return Response("<html><body>It works!", media_type="text/html")
 
 
 def _protocol(scope: Scope) -> OpenProtocol:
