@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from io import BytesIO
 from json import dumps
@@ -147,18 +148,25 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop() if uvloop is None else uvloop.new_event_loop()
 
 
+@cache
+def authorities() -> ssl.SSLContext:
+    """Whose certificates are taken: read once for all clients of a process, and of those forked from it. They take a
+    megabyte."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 def make_client(limit: int) -> Client:
     """A client for at most `limit` requests at once; make one per process and close it with `aclose()`.
 
     No redirects, no environment proxies, no cookies, no decompression, no retries.
     """
     limits = httpx.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=KEEPALIVE)
-    transport = AiohttpTransport(trust_env=False, limits=limits)
+    transport = AiohttpTransport(verify=authorities(), trust_env=False, limits=limits)
 
     def open_session() -> aiohttp.ClientSession:
         # Called by the transport at the first request, when the event loop runs.
         connector = aiohttp.TCPConnector(
-            limit=limit, keepalive_timeout=KEEPALIVE, ssl=transport.ssl_context, ttl_dns_cache=30
+            limit=limit, keepalive_timeout=KEEPALIVE, ssl=authorities(), ttl_dns_cache=30
         )
         return aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[_trace_config()]

@@ -116,6 +116,7 @@ def rehearse_for_forks(engine: Engine) -> None:
     """Play what processes do that will be forked from this one, so that they share what it leaves behind. Nothing is
     asked of Redis, which need not run yet, and nothing is sent: uvloop keeps files open that a fork would close. Never
     raises."""
+    http.authorities()
     rehearse(engine, _Unlimited(), release, take, hear, consume)
 
 

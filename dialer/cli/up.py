@@ -8,7 +8,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,14 +74,14 @@ def up(
     Database, Redis, API, scheduler, workers and Flower, kept running; campaigns go on where they stood. Ctrl-C or
     SIGTERM drains and stops all of it.
     """
-    from dialer import fork, logs, schema
-    from dialer.cli.database import any_database
-    from dialer.embedded import EmbeddedServer
-    from dialer.memory import without
-    from dialer.providers import kinds
-    from dialer.settings import get_settings
-    from dialer.supervisor import Supervisor, embedded_child
-    from workers.rehearsal import rehearse_for_forks
+    with _spare():
+        from dialer import fork, logs, schema
+        from dialer.cli.database import any_database
+        from dialer.embedded import EmbeddedServer
+        from dialer.providers import kinds
+        from dialer.settings import get_settings
+        from dialer.supervisor import Supervisor, embedded_child
+        from workers.rehearsal import rehearse_for_forks
 
     # The children read the same variables.
     given = {"DIALER_HOST": host, "DIALER_PORT": port}
@@ -104,7 +105,8 @@ def up(
         for listen_on, wanted, mend in ports:
             _check_port(listen_on, wanted, mend)
         with any_database() as engine:
-            schema.upgrade(engine)
+            with _spare():
+                schema.upgrade(engine)
             if fork.IS_POSSIBLE:
                 rehearse_for_forks(engine)
         children += _children(settings, os.environ, workers=workers, flower=not no_flower)
@@ -112,14 +114,26 @@ def up(
             children.append(_sandbox_child(os.environ, sandbox_port, sandbox_time_scale))
         where = _where(settings, flower=not no_flower, sandbox_port=sandbox_port)
         if fork.IS_POSSIBLE:
-            # For a shell and for colours, neither of which these processes have, Celery and httpx would load 10 MB.
-            shell = without("click_repl", register_repl=lambda _: None)
-            with shell, without("rich"), without("pygments"):
+            with _spare():
                 fork.load([*SHARED, *kinds.modules(), *([] if no_flower else FLOWER)])
         Supervisor(children, settings.home, on_ready=lambda: remark(where)).run()
     finally:
         if server is not None:
             server.stop()
+
+
+@contextmanager
+def _spare() -> Iterator[None]:
+    """Import inside without what others import for a shell and for colours, neither of which these processes have:
+    some 20 MB."""
+    from dialer.memory import without
+
+    with (
+        without("click_repl", register_repl=lambda _: None),
+        without("rich"),
+        without("pygments"),
+    ):
+        yield
 
 
 def _children(

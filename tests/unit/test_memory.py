@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from dialer import http
 from dialer.memory import give_back, keep_one_heap, without
 
 
@@ -56,3 +58,32 @@ def test_who_has_all_that_it_needs_keeps_it_for_good(do: str) -> None:
         check=True,
     )
     assert told.stdout.strip() == "True"
+
+
+LOAD = """
+import sys
+from dialer.cli import up
+with up._spare():
+    from dialer import fork, logs, schema
+    from workers import rehearsal
+    fork.load(up.SHARED)
+print(*sorted({"rich", "pygments"} & sys.modules.keys()))
+"""
+
+
+def test_what_all_of_dialer_up_shares_holds_nothing_for_colours() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", LOAD],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == ""
+
+
+def test_all_clients_of_a_process_share_the_authorities_that_they_trust() -> None:
+    one, other = http.make_client(1), http.make_client(1)
+    assert one._transport.ssl_context is other._transport.ssl_context is http.authorities()
+    assert http.authorities().verify_mode is ssl.CERT_REQUIRED
+    assert http.authorities().check_hostname
