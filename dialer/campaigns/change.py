@@ -76,7 +76,7 @@ def request_of(connection: Connection, row: AnyRow) -> NewCampaign:
     )
 
 
-def start(connection: Connection, account: AnyRow, held: AnyRow, now: datetime) -> None:
+def start(connection: Connection, account: AnyRow, held: AnyRow, settings: Settings, now: datetime) -> None:
     """Have a draft, locked by this transaction, dial: at its start date, or at once when that has passed.
 
     Raises `Conflict` when its state does not allow it, and else as `create_campaign`.
@@ -85,7 +85,8 @@ def start(connection: Connection, account: AnyRow, held: AnyRow, now: datetime) 
         raise Conflict(
             "campaign_id", f"campaign_id: this campaign is {held.state}; only a DRAFT can be started."
         )
-    check_campaign(connection, account, request_of(connection, held), now, words=SECOND_GENERATION)
+    wanted = request_of(connection, held)
+    check_campaign(connection, account, wanted, settings.public_url, now, words=SECOND_GENERATION)
     wake_at = max(held.start_at, now)
     move = CampaignMove(
         held.id, CampaignState.DRAFT, CampaignState.SCHEDULED, {"wake_at": wake_at}, "started"
@@ -125,7 +126,7 @@ def change(
         is_draft = state is CampaignState.DRAFT
         wanted = replace(wanted, dnd_list_ids=dnd.ids_of(connection, account.id, wanted.dnd_list_ids))
         provider_id = check_campaign(
-            connection, account, wanted, now, words=SECOND_GENERATION, is_draft=is_draft
+            connection, account, wanted, settings.public_url, now, words=SECOND_GENERATION, is_draft=is_draft
         )
         values = columns_of(wanted, account, settings, provider_id)
         campaigns.set_dnd_lists(connection, held.id, wanted.dnd_list_ids)

@@ -164,7 +164,9 @@ def create_campaign(
     transaction must then be rolled back.
     """
     request = replace(request, dnd_list_ids=dnd.ids_of(connection, account.id, request.dnd_list_ids))
-    provider_id = check_campaign(connection, account, request, now, words=words, is_draft=is_draft)
+    provider_id = check_campaign(
+        connection, account, request, settings.public_url, now, words=words, is_draft=is_draft
+    )
     campaign_id = ids.campaign_id()
     state = CampaignState.DRAFT if is_draft else CampaignState.SCHEDULED
     row = {
@@ -224,13 +226,14 @@ def check_campaign(
     connection: Connection,
     account: AnyRow,
     request: NewCampaign,
+    public_url: str,
     now: datetime,
     *,
     words: Words,
     is_draft: bool = False,
 ) -> str | None:
-    """Whether all that a campaign needs is there; the id of the provider asked for, if one was. Of a draft, only what
-    it names. Raises as `create_campaign`."""
+    """Whether all that a campaign needs is there, callbacks coming to `public_url`; the id of the provider asked for,
+    if one was. Of a draft, only what it names. Raises as `create_campaign`."""
     if is_draft:
         _find_list(connection, account.id, request.list_id)
     else:
@@ -239,7 +242,7 @@ def check_campaign(
         _check_list(connection, account.id, request, words)
     _check_dnd_lists(connection, account.id, request, words)
     _check_flow(request)
-    return _check_provider(connection, account.id, request, is_draft=is_draft)
+    return _check_provider(connection, account.id, request, public_url, is_draft=is_draft)
 
 
 def _check_flow(request: NewCampaign) -> None:
@@ -496,7 +499,7 @@ def _check_dnd_lists(connection: Connection, account_id: str, request: NewCampai
 
 
 def _check_provider(
-    connection: Connection, account_id: str, request: NewCampaign, *, is_draft: bool
+    connection: Connection, account_id: str, request: NewCampaign, public_url: str, *, is_draft: bool
 ) -> str | None:
     """The id of the provider asked for, if one was; unless it is a draft, there must be one that can carry the
     campaign."""
@@ -510,7 +513,7 @@ def _check_provider(
             )
     if is_draft:
         return usable[0].id if request.provider is not None else None
-    need = request.need
+    need = replace(request.need, public_url=public_url)
     if not usable:
         raise Conflict(
             "provider",

@@ -98,13 +98,14 @@ def preflight(
     connection: Connection,
     account: AnyRow,
     row: AnyRow,
+    public_url: str,
     now: datetime,
     *,
     budget: float = BUDGET,
     clock: Callable[[], float] = time.monotonic,
 ) -> Preflight:
     """Look at all contacts that a campaign has not taken, for `budget` seconds and one part at least; of a campaign
-    that is not over."""
+    that is not over. `public_url` is where callbacks come."""
     counted = tally(connection, row.id)
     found, looked_at_all = _sort_out(connection, row, budget, clock)
     found = found.scaled(counted.not_taken)
@@ -133,7 +134,7 @@ def preflight(
         is_estimate=not looked_at_all or waiting > SAMPLE,
         calls_per_minute=pace,
         forecast=forecast(people, pace, window, start, row.end_at),
-        problems=tuple(_problems(connection, account, row, counted, now)),
+        problems=tuple(_problems(connection, account, row, counted, public_url, now)),
     )
 
 
@@ -191,9 +192,10 @@ def _sort_out(
 
 
 def _problems(
-    connection: Connection, account: AnyRow, row: AnyRow, counted: Tally, now: datetime
+    connection: Connection, account: AnyRow, row: AnyRow, counted: Tally, public_url: str, now: datetime
 ) -> Iterator[str]:
     try:
-        check_campaign(connection, account, request_of(connection, row), now, words=SECOND_GENERATION)
+        wanted = request_of(connection, row)
+        check_campaign(connection, account, wanted, public_url, now, words=SECOND_GENERATION)
     except RequestError as error:
         yield error.message

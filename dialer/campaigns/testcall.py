@@ -47,9 +47,16 @@ def spoken_to(connection: Connection, row: AnyRow, e164: str | None) -> Spoken:
 
 
 def call_of(
-    connection: Connection, account: AnyRow, row: AnyRow, e164: str, to: Spoken, now: datetime
+    connection: Connection,
+    account: AnyRow,
+    row: AnyRow,
+    e164: str,
+    to: Spoken,
+    public_url: str,
+    now: datetime,
 ) -> NewSingle:
     """A call to this number that says what the campaign says, through the campaign's provider if it has one of its own.
+    `public_url` is where callbacks come.
 
     Raises `Conflict` for a number that stands on one of the campaign's DND lists or may not be rung at this hour, the
     campaign's window and the account's being asked, and `FieldError` when a field is missing.
@@ -74,7 +81,7 @@ def call_of(
         flow = None if wanted.flow is None else wanted.flow.rendered(values)
     except TemplateError as error:
         raise FieldError("fields", f"fields: {error}") from None
-    need = replace(wanted, provider_repeats=False).need
+    need = replace(replace(wanted, provider_repeats=False).need, public_url=public_url)
     speech = asdict(wanted.speech)
     if to.language:
         speech["language_code"] = to.language

@@ -81,6 +81,7 @@ class Adapter(ABC):
     methods: ClassVar[Mapping[str, Method]] = {}  # what it documents beside calls
     black_list: ClassVar[BlackList | None] = None  # which of them keep one
     open_settings: ClassVar[frozenset[str]] = frozenset()  # settings that are no secrets
+    keys_need_https: ClassVar[bool] = False  # whether it tells of the keys of a flow at https addresses alone
     #: Not to be set: whether any of its callbacks waits for an answer (it has a `read_question` of its own), and
     #: whether any is signed (an `is_signed`).
     asks: ClassVar[bool] = False

@@ -140,6 +140,7 @@ class MttVoiceAdapter(Adapter):
     }
     capabilities = frozenset({Capability.ANNOUNCE_TEXT, Capability.VOICE_OTP, Capability.IVR})
     final_event_within = timedelta(minutes=15)
+    keys_need_https = True  # "value" of a notify, and `"notify" value is not allowed`
 
     def __init__(self, config: ProviderConfig) -> None:
         """Raises ProviderSettingError when the configuration cannot work."""

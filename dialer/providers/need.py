@@ -42,12 +42,14 @@ DOES: dict[Capability, str] = {
 class Need:
     """Every capability that a call needs, the first being what the call is for; `language` is that of a text it
     speaks, None when it speaks none; `flow` is what it does with the keys that it asks for; `repeats` are those that
-    the provider is to make."""
+    the provider is to make. `public_url` is where callbacks come, for whoever makes a call or a campaign; whoever
+    routes it leaves that to the adapter."""
 
     capabilities: tuple[Capability, ...]
     language: str | None = None
     flow: Flow | None = field(default=None, repr=False)
     repeats: RepeatPolicy | None = None
+    public_url: str | None = None
 
     @property
     def does(self) -> str:
@@ -107,9 +109,20 @@ def why_unable(kind: str, need: Need) -> tuple[str, ...]:
     problems: list[str] = []
     if need.flow is not None:
         problems += adapter_class(kind).check_flow(need.flow, need.language or "")
+        problems += _why_unheard(kind, need.public_url)
     if need.repeats is not None:
         problems += adapter_class(kind).check_repeats(need.repeats)
     return tuple(problems)
+
+
+def _why_unheard(kind: str, public_url: str | None) -> list[str]:
+    """Why nobody would hear of the keys that callees press."""
+    if public_url is None or public_url.startswith("https://") or not adapter_class(kind).keys_need_https:
+        return []
+    return [
+        f"A provider of kind {kind} tells of keys at https addresses only: set DIALER_PUBLIC_URL to the https address "
+        "that providers reach us at."
+    ]
 
 
 @lru_cache(maxsize=1024)

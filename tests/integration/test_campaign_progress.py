@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
-from world import World, in_threads, number, people, repeating, statements
+from world import PUBLIC_URL, World, in_threads, number, people, repeating, statements
 
 from dialer.calls.window import CallingWindow
 from dialer.campaigns import append, change, preflight, progress
@@ -48,7 +48,7 @@ def look(world: World, campaign_id: str, **how: Any) -> Preflight:
     with reading(world.engine) as connection:
         account = connection.execute(sa.select(t.account).where(t.account.c.id == world.account_id)).one()
         found = preflight.preflight(
-            connection, account, world.campaign_row(campaign_id), world.clock.now, **how
+            connection, account, world.campaign_row(campaign_id), PUBLIC_URL, world.clock.now, **how
         )
     parts = found.taken, found.suppressed, found.lacking_fields, found.too_late, found.dialable
     assert sum(parts) == found.contacts

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import typer
 from test_cli import data, dialer, failing
 from test_client import methods
-from test_v1_campaigns import made
+from test_v1_campaigns import FLOW, a_list, made
 from test_v1_cdrs import add, add_call
 from test_v1_imports import put
 from upstream import Upstream
@@ -195,6 +195,21 @@ def test_a_campaign_is_made_tried_and_copied(afar: Upstream, tmp_path: Path, way
     who = "operator" if way is near else "account"
     by_hand = [(one["action"], one["actor"]) for one in told if one["action"]]
     assert ("campaign.stop", who) in by_hand
+
+
+@WAYS
+def test_a_survey_whose_keys_nobody_would_hear_of_is_refused(
+    afar: Upstream, tmp_path: Path, way: Way
+) -> None:
+    afar.add_provider(name="moscow", kind="mtt-voice")
+    list_id = a_list(afar)
+    (tmp_path / "flow.json").write_text(json.dumps({"flow": FLOW}))
+    told = failing(
+        "campaign", "create", "survey", f"--list={list_id}", "--caller-id=+15168148111", "--start",
+        f"--body={tmp_path / 'flow.json'}", *way(afar),
+    )  # fmt: skip
+    assert "mtt-voice tells of keys at https addresses only: set DIALER_PUBLIC_URL" in told
+    assert data("campaign", "list", *way(afar)) == []
 
 
 def _run(how: list[str], *arguments: str) -> Any:

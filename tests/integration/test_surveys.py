@@ -53,7 +53,10 @@ SURVEY = {
 
 
 @pytest.fixture
-def upstream(database: Engine, tmp_path: Path, serve: Callable[[Any], str]) -> Iterator[Upstream]:
+def upstream(
+    database: Engine, tmp_path: Path, serve: Callable[[Any], str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Upstream]:
+    monkeypatch.setenv("DIALER_PUBLIC_URL", "https://dialer.example.com")
     with serving(database, tmp_path, serve) as made:
         yield made
 
@@ -178,6 +181,19 @@ def test_without_a_provider_that_asks_for_keys_the_kinds_that_do_are_named(upstr
     assert "No provider of this account can ask for keys as this campaign needs" in response["message"]
     assert "mtt-voice" in response["message"]
     assert "A provider of kind mitto cannot ask for keys." in response["message"]
+
+
+def test_where_nobody_would_hear_of_the_keys_the_setting_is_named(
+    database: Engine, tmp_path: Path, serve: Callable[[Any], str]
+) -> None:
+    with serving(database, tmp_path, serve) as unreached:
+        mtt(unreached)
+        body = survey(unreached)
+        status, response = unreached.refused("/api/create_campaign", body)
+        assert status == 400
+        assert "mtt-voice tells of keys at https addresses only: set DIALER_PUBLIC_URL" in response["message"]
+        add_provider(unreached.engine, unreached.settings, name="asks", kind="iotcomms")
+        assert unreached.ask("/api/create_campaign", body)["campaign_id"]
 
 
 # --- dialled ---------------------------------------------------------------------------------------------------

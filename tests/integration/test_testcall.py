@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Engine
 from test_surveys import FLOW, SETTINGS, story, tell
-from world import ALWAYS, World, number, people
+from world import ALWAYS, PUBLIC_URL, World, number, people
 
 from dialer.calls import single
 from dialer.calls.flow_form import parse, to_json
@@ -34,7 +34,13 @@ def world(database: Engine, redis_server: str) -> Iterator[World]:
     made.close()
 
 
-def asked_for(world: World, campaign: str, spoken: Spoken | None = None, contact: str | None = None) -> str:
+def asked_for(
+    world: World,
+    campaign: str,
+    spoken: Spoken | None = None,
+    contact: str | None = None,
+    public_url: str = PUBLIC_URL,
+) -> str:
     """A test call to the tester; its id."""
     with reading(world.engine) as connection:
         asked = replace(singles.asked(connection, world.account_id, ""), now=world.clock.now)
@@ -42,7 +48,7 @@ def asked_for(world: World, campaign: str, spoken: Spoken | None = None, contact
         account = connection.execute(sa.select(t.account).where(t.account.c.id == world.account_id)).one()
         row = world.campaign_row(campaign)
         said = spoken or testcall.spoken_to(connection, row, contact)
-        wanted = testcall.call_of(connection, account, row, TESTER, said, world.clock.now)
+        wanted = testcall.call_of(connection, account, row, TESTER, said, public_url, world.clock.now)
         (added,) = single.add_all(connection, asked, [wanted])
     return added.id
 
@@ -100,6 +106,8 @@ def test_a_survey_asks_its_keys_and_whoever_opts_out_is_left_in_peace(world: Wor
         world.contact_list([NewContact(number(50), name="Ann")]), announcement_text=None, type=1,
         flow=to_json(parse(FLOW)), language_code="ru-RU", state="DRAFT", wake_at=None,
     )  # fmt: skip
+    with pytest.raises(single.NotPlaceable, match="DIALER_PUBLIC_URL"):
+        asked_for(world, campaign, public_url="http://127.0.0.1:8000")
     refused = asked_for(world, campaign)
     world.forbid("+74997090111")
     with pytest.raises(Conflict, match="DND list"):

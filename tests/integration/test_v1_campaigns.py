@@ -104,6 +104,22 @@ def test_repeats_that_the_provider_cannot_make_are_refused_at_the_start(upstream
     assert upstream.got("POST", f"{path}/start")["provider_repeats"] is True
 
 
+def test_where_nobody_would_hear_of_the_keys_no_survey_starts(upstream: Upstream) -> None:
+    upstream.add_provider(kind="mtt-voice")
+    list_id = a_list(upstream)
+    asked = form(list_id, flow=FLOW, text=None, speech={"language": "en-US"})
+    problem = upstream.refused(422, "POST", "/v1/campaigns", asked | {"start": True})
+    assert problem["errors"][0]["field"] == "provider"
+    assert "set DIALER_PUBLIC_URL" in problem["detail"]
+    path = f"/v1/campaigns/{upstream.got('POST', '/v1/campaigns', asked, status=201)['id']}"
+    assert "DIALER_PUBLIC_URL" in upstream.got("POST", f"{path}/preflight")["problems"][0]
+    for refused, body in (("start", None), ("test-call", {"to": "+46701112233"})):
+        assert "DIALER_PUBLIC_URL" in upstream.refused(422, "POST", f"{path}/{refused}", body)["detail"]
+    upstream.got("PATCH", path, {"flow": None, "text": "Good day."})
+    upstream.got("POST", f"{path}/start")
+    assert "DIALER_PUBLIC_URL" in upstream.refused(422, "PATCH", path, {"flow": FLOW, "text": None})["detail"]
+
+
 def test_with_a_start_it_is_scheduled_and_needs_all_that_it_dials_with(upstream: Upstream) -> None:
     list_id = a_list(upstream)
     problem = upstream.refused(409, "POST", "/v1/campaigns", form(list_id, start=True))

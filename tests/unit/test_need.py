@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dialer.calls.flow import Action, Does, Flow, Menu, Prompt
@@ -31,6 +33,15 @@ def test_a_survey_needs_keys_in_its_language_whatever_else_it_says() -> None:
     assert "cannot ask for keys" in why_unable("mitto", need)[0]
     assert "does not speak 'sv-SE'" in why_unable("mtt-voice", need)[0]
     assert why_unable("mtt-voice", of_campaign(text=None, flow=SURVEY, language="ru-RU")) == ()
+
+
+def test_keys_are_heard_of_where_the_provider_tells_of_them() -> None:
+    need = of_campaign(text=None, flow=SURVEY, language="en-US")
+    (problem,) = why_unable("mtt-voice", replace(need, public_url="http://127.0.0.1:8000"))
+    assert "tells of keys at https addresses only: set DIALER_PUBLIC_URL" in problem
+    assert why_unable("mtt-voice", replace(need, public_url="https://dialer.example.com")) == ()
+    for heard in (("iotcomms", need), ("mtt-voice", TEXT)):  # asks, and is told nothing of keys
+        assert why_unable(heard[0], replace(heard[1], public_url="http://127.0.0.1:8000")) == ()
 
 
 def test_repeats_by_the_provider_are_needed_besides() -> None:

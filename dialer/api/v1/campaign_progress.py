@@ -93,7 +93,7 @@ def preflight_campaign(campaign_id: CampaignId, caller: Reader, tools: With) -> 
             raise Conflict(
                 "campaign_id", f"campaign_id: this campaign is {row.state}, so it calls nobody any more."
             )
-        found = preflight.preflight(connection, caller.account, row, tools.now)
+        found = preflight.preflight(connection, caller.account, row, tools.settings.public_url, tools.now)
     return Preflight(
         contacts=found.contacts,
         taken=found.taken,

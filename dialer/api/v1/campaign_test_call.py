@@ -82,7 +82,7 @@ def _ring_for_test(
             spoken = testcall.Spoken(body.fields, body.name)
         else:
             spoken = testcall.spoken_to(connection, row, as_whom)
-        wanted = testcall.call_of(connection, caller.account, row, to, spoken, now)
+        wanted = testcall.call_of(connection, caller.account, row, to, spoken, tools.settings.public_url, now)
         answers: list[dict[str, Any]] = []
 
         def keep(made: Sequence[single.Added]) -> None:

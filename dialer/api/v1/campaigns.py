@@ -116,7 +116,7 @@ def start(campaign_id: CampaignId, caller: Campaigner, tools: With) -> Campaign:
     """Start a draft: at its `start_at`, at once when that has passed. One that was started stays so."""
 
     def started(connection: Connection, held: AnyRow, now: datetime) -> None:
-        change.start(connection, caller.account, held, now)
+        change.start(connection, caller.account, held, tools.settings, now)
 
     return _move(caller, tools, campaign_id, "campaign.start", STARTED, started)
 
