@@ -86,7 +86,7 @@ def voiced(answer: Answer, said: Submission) -> Answer:
     """The answer as this attempt speaks, shows its number and is recorded."""
     connect = answer.connect
     if connect is not None:
-        connect = replace(connect, caller_id=said.caller_id, record=said.record)
+        connect = replace(connect, caller_id=said.caller_id, record=said.record_both)
     return replace(
         answer,
         connect=connect,

@@ -104,11 +104,12 @@ def change(
     at: datetime | None = None,
     talk: Mapping[str, Any] | None = None,
     speech: Mapping[str, Any] | None = None,
+    record_if_able: bool = True,
 ) -> ChosenTime | None:
     """Change what is `given`, in the words of `cpaas-campaign-api.md`, "Update Callback Request"; the time that this
     chooses, None when it stays. A zone alone keeps the wall time. `local` and `at` as of `read_time`. Beyond the
     reference: `talk` is how they are connected, in the words of `/v1`, None for what is taken away; `speech` are fields
-    of `Speech`.
+    of `Speech`; `record_if_able` says whether a recording that is asked for now is a wish.
 
     Raises `FieldError`, `NotFound`, and `Conflict` when it has been dialled, or ended.
     """
@@ -118,6 +119,8 @@ def change(
     fields = Fields(given)
     chosen = _moved(held, fields, now, local, at)
     wanted = NewClickToCall.read(_whole(held, fields, given), region)
+    is_wish = bool(held.record_if_able) if fields.raw("recording_option") is None else record_if_able
+    wanted = dataclasses.replace(wanted, record_if_able=wanted.record and is_wish)
     spoken = {one.name: getattr(held, one.name) for one in dataclasses.fields(Speech)} | dict(speech or {})
     wanted = with_talk(wanted, {**talk_of(held), **(talk or {})}, Speech(**spoken), region)
     new = wanted.single(CallKind.CALLBACK, CALLBACK_LIFE)

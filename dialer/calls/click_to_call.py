@@ -35,6 +35,8 @@ class NewClickToCall:
     record: bool = False
     #: Whose words alone are recorded; None: those of both.
     record_side: Side | None = None
+    #: A recording is a wish: who cannot record them connects them all the same.
+    record_if_able: bool = False
     transcript: bool = False
     talk: Talk = PLAIN
     #: How texts of `talk` are spoken.
@@ -42,8 +44,8 @@ class NewClickToCall:
 
     @classmethod
     def read(cls, body: Mapping[str, Any], region: str | None) -> NewClickToCall:
-        """Read the parameters of `click2call` (`cpaas-campaign-api.md`, "Click To Call"). Numbers without a country
-        code are of `region`. Raises `FieldError`."""
+        """Read the parameters of `click2call` (`cpaas-campaign-api.md`, "Click To Call"), where a recording is a wish.
+        Numbers without a country code are of `region`. Raises `FieldError`."""
         fields = Fields(body)
         agent = _number(fields, "agent_number", region)
         destination = _number(fields, "destination_number", region)
@@ -59,6 +61,7 @@ class NewClickToCall:
             caller_id=e164_or_digits(caller_number(fields, "caller_id"), region),
             record=recorded != "off",
             record_side=Side(recorded) if recorded in tuple(Side) else None,
+            record_if_able=recorded != "off",
             transcript=fields.choice("transcript", ("on", "off"), "off") == "on",
         )
 
@@ -77,6 +80,7 @@ class NewClickToCall:
                 language=self.speech.language_code,
                 record=self.record,
                 one_side=self.record_side is not None,
+                record_if_able=self.record_if_able,
                 talk=self.talk,
             ),
             life=life,
@@ -88,6 +92,7 @@ class NewClickToCall:
                 "connect_to": self.destination,
                 "record": self.record,
                 "record_side": None if self.record_side is None else self.record_side.value,
+                "record_if_able": self.record_if_able,
                 "transcript": self.transcript,
                 **talk_form.to_columns(self.talk),
                 **asdict(self.speech),

@@ -31,7 +31,7 @@ from dialer.numbers import zone_of
 from dialer.pace.breaker import left_alone_until
 from dialer.pace.limiter import Limiter, Pace, Stage
 from dialer.providers.contract import Capability
-from dialer.providers.need import Need, able_kinds, of_campaign, of_single, why_nobody, why_unable
+from dialer.providers.need import Need, able_kinds, grants, of_campaign, of_single, why_nobody, why_unable
 from dialer.store import accounts, calls, messages, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.singles import Asked
@@ -174,8 +174,8 @@ def new_row(
 
 
 def able(rows: Sequence[Any], need: Need, name: str | None = None) -> list[AnyRow]:
-    """Those of an account's enabled providers that can carry it and are not paused, in the order of their trial; `name`
-    is that of the only one that may.
+    """Those of an account's enabled providers that can carry it and are not paused, in the order of their trial: first
+    those that have what it wishes for; `name` is that of the only one that may.
 
     Raises `NotFound` when there is none of that name, `Conflict` when there are none at all, `FieldError` when none
     can, the paused ones included: a person may mend those in time.
@@ -195,7 +195,12 @@ def able(rows: Sequence[Any], need: Need, name: str | None = None) -> list[AnyRo
     able = [row for row in named if not why_unable(row.kind, need)]
     if not able:
         raise FieldError("provider", why_nobody((row.kind for row in named), need, "call"))
-    return [row for row in able if row.paused_reason is None]
+    return _by_wishes([row for row in able if row.paused_reason is None], need)
+
+
+def _by_wishes(rows: list[AnyRow], need: Need) -> list[AnyRow]:
+    """Providers that can carry a call, those first that have what it wishes for, too."""
+    return sorted(rows, key=lambda row: not grants(row.kind, need)) if need.wishes else rows
 
 
 def placing(engine: Engine, asked: Asked) -> AbstractContextManager[Connection]:
@@ -273,6 +278,7 @@ def need_of_single(message: AnyRow) -> Need:
         language=message.language_code,
         record=bool(message.record),
         one_side=message.record_side is not None,
+        record_if_able=bool(message.record_if_able),
         talk=talk_form.stored(message),
     )
 
@@ -326,6 +332,7 @@ def _release(
         fit = [
             row for row in usable[account.id] if pinned in (None, row.id) and not why_unable(row.kind, need)
         ]
+        fit = _by_wishes(fit, need)
         found = places.find(account, in_vain.get(call.id, NOBODY).order(fit), now)
         if isinstance(found, Later):
             waiting.append((call, found))

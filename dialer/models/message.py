@@ -32,6 +32,8 @@ class Message(SQLModel, table=True):
     #: Whose words alone are recorded (`talk.Side`), None: those of both; and whether they are written down.
     record_side: str | None = Field(default=None, sa_type=State)
     transcript: bool | None = None
+    #: Whether a recording is a wish, without which the two are connected all the same.
+    record_if_able: bool | None = None
     #: How the two are connected, as `talk_form.to_columns` wrote it: what each hears first (None once the call has
     #: ended), for how many seconds they may talk at most, and which numbers are rung besides the callee's.
     prompts: dict[str, Any] | None = Field(default=None, sa_type=Json)

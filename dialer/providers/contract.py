@@ -148,6 +148,11 @@ class Submission:
     repeats: RepeatPolicy | None = None
     tts_engine_type: str = "standard"
 
+    @property
+    def record_both(self) -> bool:
+        """Whether it is recorded by a provider that knows no sides: where one alone is to be, nobody is."""
+        return self.record and self.record_side is None
+
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:

@@ -177,7 +177,7 @@ class MttCallbackAdapter(Adapter):
             params.update(caller_id=shown, client_caller_id=shown)
         if self._callback_address:
             params["callBackURL"] = f"{self._callback_address}/{submission.attempt_id}"
-        if submission.record:
+        if submission.record_both:
             params["recordEnable"] = 1
         if submission.talk.max_seconds is not None:
             params["maxtime"] = str(submission.talk.max_seconds)

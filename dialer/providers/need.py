@@ -43,13 +43,15 @@ class Need:
     """Every capability that a call needs, the first being what the call is for; `language` is that of a text it
     speaks, None when it speaks none; `flow` is what it does with the keys that it asks for; `repeats` are those that
     the provider is to make. `public_url` is where callbacks come, for whoever makes a call or a campaign; whoever
-    routes it leaves that to the adapter."""
+    routes it leaves that to the adapter. `wishes` are capabilities that it goes without where it must: who has them
+    comes first."""
 
     capabilities: tuple[Capability, ...]
     language: str | None = None
     flow: Flow | None = field(default=None, repr=False)
     repeats: RepeatPolicy | None = None
     public_url: str | None = None
+    wishes: tuple[Capability, ...] = ()
 
     @property
     def does(self) -> str:
@@ -79,15 +81,16 @@ def of_single(
     language: str,
     record: bool = False,
     one_side: bool = False,
+    record_if_able: bool = False,
     talk: Talk = PLAIN,
 ) -> Need:
     """What a call without a campaign needs, which is for this capability; `talk` is how it connects two people, who are
-    recorded (`record`), perhaps one of them alone (`one_side`). A transcript is a wish: who cannot write one connects
-    them all the same."""
+    recorded (`record`), perhaps one of them alone (`one_side`). That is a wish where it says so (`record_if_able`), as
+    a transcript always is: who cannot record them, or write one, connects them all the same."""
     at_once = talk.ring is not None and talk.ring.at_once
+    recording = {Capability.RECORDING: record, Capability.RECORD_ONE_SIDE: one_side}
     also = {
-        Capability.RECORDING: record,
-        Capability.RECORD_ONE_SIDE: one_side,
+        **({} if record_if_able else recording),
         Capability.TALK_PROMPTS: bool(talk.prompts),
         Capability.TALK_LIMIT: talk.max_seconds is not None,
         Capability.RING_SEVERAL: talk.ring is not None and not talk.ring.of_other,
@@ -98,7 +101,13 @@ def of_single(
         one.text is not None for one in talk.prompts
     )
     needed = (one for one, is_needed in also.items() if is_needed)
-    return Need((capability, *needed), language if spoken else None)
+    wishes = (one for one, is_wished in recording.items() if is_wished and record_if_able)
+    return Need((capability, *needed), language if spoken else None, wishes=tuple(wishes))
+
+
+def grants(kind: str, need: Need) -> bool:
+    """Whether a provider of this kind has what such a call wishes for, too."""
+    return not need.wishes or adapter_class(kind).capabilities.issuperset(need.wishes)
 
 
 def why_unable(kind: str, need: Need) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from dialer.store.tables import AnyRow, Rows, call, in_states, message
 
 #: Columns of its message that a callback is shown and changed with.
 _SAID = (
-    *("caller_id", "connect_to", "record", "record_side", "transcript", "prompts", "max_seconds", "ring"),
+    *("caller_id", "connect_to", "record", "record_side", "record_if_able", "transcript"),
+    *("prompts", "max_seconds", "ring"),
     *(one.name for one in fields(Speech)),
 )
 

@@ -81,7 +81,7 @@ _TO_DIAL = {
     ),
     message: (
         "call_id", "capability", "caller_id", "text", "media", "flow", "code", "connect_to", "record", "record_side",
-        "transcript", "prompts",
+        "transcript", "record_if_able", "prompts",
         "max_seconds", "ring", "repeat_count", "language_code", "voice", "volume", "rate", "pitch",
         "tts_engine_type", "provider_id", "time_zone",
     ),

@@ -1,5 +1,5 @@
-"""A kind of provider that connects two people and records them, in Mitto's words: so that tests of click-to-call
-need no company's document."""
+"""Kinds of provider that connect two people, one that records them and one that cannot, in Mitto's words: so that tests
+of click-to-call need no company's document."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dialer.providers.contract import Capability, ProviderRequest, Submission
 from dialer.providers.mitto import MittoAdapter
 
 KIND = "connecting"
+DEAF = "deaf"
 
 
 class ConnectingAdapter(MittoAdapter):
@@ -37,10 +38,18 @@ class ConnectingAdapter(MittoAdapter):
         return ProviderRequest("POST", "connect", json=body)
 
 
+class DeafAdapter(ConnectingAdapter):
+    """Connects two people, and records nobody."""
+
+    kind: ClassVar[str] = DEAF
+    capabilities = frozenset({Capability.CLICK_TO_CALL})
+
+
 @pytest.fixture
 def connecting(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Adapter]]:
-    """There is such a kind."""
-    monkeypatch.setitem(kinds.KINDS, KIND, f"{__name__}:ConnectingAdapter")  # type: ignore[arg-type] # a dict
+    """There are such kinds."""
+    for adapter in (ConnectingAdapter, DeafAdapter):
+        monkeypatch.setitem(kinds.KINDS, adapter.kind, f"{__name__}:{adapter.__name__}")  # type: ignore[arg-type] # a dict
     need._why_unable.cache_clear()
     yield ConnectingAdapter
     kinds.adapter_class.cache_clear()

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from connecting import KIND, connecting
+from connecting import DEAF, KIND, connecting
 from upstream import Upstream
 from world import World, in_threads, number
 
@@ -454,6 +454,25 @@ def test_the_second_generation_takes_instants_and_local_times(desk: Desk) -> Non
     up.refused(409, "DELETE", f"/v1/callbacks/{made['id']}")
     actions = [entry["action"] for entry in up.got("GET", f"/v1/audit?subject={second['id']}")["data"]]
     assert actions == ["callback.delete", "callback.change", "callback.change", "callback.create"]
+
+
+def test_the_first_generation_wishes_for_a_recording_and_the_second_needs_it(desk: Desk) -> None:
+    up = desk.upstream
+    body = {"agent_number": AGENT, "destination_number": CUSTOMER, "caller_id": "+15168148111"}
+    later = {"at": "2026-01-13T15:00:00Z"}
+    needed = up.got("POST", "/v1/callbacks", body | later | {"record": True}, status=201)["id"]
+    desk.world.set_provider(kind=DEAF)
+    problem = up.refused(422, "POST", "/v1/callbacks", body | later | {"record": True})
+    assert "cannot record calls" in problem["detail"]
+    wished = desk.new(recording_option="on")
+    desk.ask("PATCH", {"request_id": wished, "caller_id": "12345"})
+    up.refused(422, "PATCH", f"/v1/callbacks/{wished}", {"record": True})
+    assert up.got("PATCH", f"/v1/callbacks/{wished}", {"caller_id": "15168148111"})["record"] is True
+    desk.refused(400, "PATCH", {"request_id": needed, "caller_id": "12345"})
+    desk.ask("PATCH", {"request_id": needed, "recording_option": "on"})
+    desk.forward(hours=1)
+    (placement,) = desk.world.claim(desk.world.release_singles()).placements
+    assert (placement.call_id, placement.submission.record) == (wished, True)
 
 
 TALK = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from connecting import KIND, connecting
+from connecting import DEAF, KIND, connecting
 from running import Running, until
 from sqlalchemy import Engine
 from test_single_purposes import ask
@@ -69,6 +70,35 @@ def test_the_agent_is_rung_and_connected_and_the_cdr_names_both(world: World) ->
     assert (cdr.kind, cdr.e164, cdr.connect_to, cdr.dial_status) == (
         "CLICK_TO_CALL", AGENT, CUSTOMER, "ANSWER",
     )  # fmt: skip
+    world.check()
+
+
+@pytest.mark.parametrize("option", ["on", "agent"])
+def test_a_recording_is_asked_of_whoever_can_and_keeps_nobody_from_connecting(
+    world: World, option: str
+) -> None:
+    recorder = world.provider_id
+    deaf = world.provider(kind=DEAF, priority=1)
+    assert world.call(world.click(AGENT, CUSTOMER)).provider_id == deaf  # nobody wishes for a recording
+    recorded = world.click(AGENT, CUSTOMER, recording_option=option)
+    assert world.call(recorded).provider_id == recorder
+    world.set_provider(held_until=world.clock.now + timedelta(hours=1))
+    assert world.call(world.click(AGENT, CUSTOMER, recording_option=option)).provider_id == deaf
+    world.set_provider(kind=DEAF, held_until=None)
+    bare = world.click(AGENT, CUSTOMER, recording_option=option)
+    assert world.call(bare).state == CallState.RELEASED
+    assert [one.submission.connect_to for one in world.claim([bare]).placements] == [CUSTOMER]
+    world.check()
+
+
+def test_what_waited_is_recorded_too_by_whoever_can(world: World) -> None:
+    world.provider(kind=DEAF, priority=1, name="deaf", held_until=world.clock.now + timedelta(seconds=5))
+    world.set_provider(held_until=world.clock.now + timedelta(seconds=5))
+    call_id = world.click(AGENT, CUSTOMER, recording_option="on")
+    assert world.call(call_id).state == CallState.WAITING
+    world.clock.forward(6)
+    assert world.release_singles() == [call_id]
+    assert world.call(call_id).provider_id == world.provider_id
     world.check()
 
 

@@ -231,7 +231,7 @@ def _cdr_of_a_password(api: Api) -> dict[str, Any]:
     ("changes", "status", "named"),
     [({"agent_number": "12"}, 400, "agent_number"), ({"destination_number": ""}, 400, "destination_number"),
      ({"destination_number": NUMBER}, 400, "destination_number"), ({"caller_id": "x"}, 400, "caller_id"),
-     ({"recording_option": "customer"}, 400, "cannot record one side"), ({}, 400, "cannot connect two people")],
+     ({"recording_option": "them"}, 400, "recording_option"), ({}, 400, "cannot connect two people")],
 )  # fmt: skip
 def test_a_click_that_cannot_be_taken_is_named_and_leaves_nothing(
     api: Api, changes: dict[str, Any], status: int, named: str

@@ -9,7 +9,7 @@ import pytest
 from dialer.calls.answers import MOST_WAITS, REFUSE, in_time, of_call, without
 from dialer.calls.flow import Prompt
 from dialer.calls.flow_form import parse
-from dialer.calls.talk import Ring, Rung, Talk
+from dialer.calls.talk import Ring, Rung, Side, Talk
 from dialer.providers.contract import Submission
 from dialer.providers.live import Answer, Asks, Collect, Connect, Question
 
@@ -69,6 +69,13 @@ def test_whoever_picks_up_is_connected_with_whom_they_are_to_talk_to() -> None:
     assert (first.say, first.volume) == ((), "loud")
     assert first.connect == Connect(("+74997090111",), caller_id="+79580000000", record=True)
     assert second.connect is None
+
+
+def test_who_is_asked_to_record_one_side_alone_and_cannot_records_nobody() -> None:
+    said = replace(TEXT, text=None, connect_to="+74997090111", record=True, record_side=Side.AGENT)
+    connect = answers(said, "")[0].connect
+    assert connect is not None
+    assert not connect.record
 
 
 def test_of_several_with_whom_they_may_talk_each_is_rung_for_its_time() -> None:

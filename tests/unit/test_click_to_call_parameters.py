@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from dialer.calls.talk import Side
 from dialer.errors import FieldError
 from dialer.lifecycle import CallKind
 from dialer.providers.contract import Capability
-from dialer.providers.need import able_kinds
+from dialer.providers.need import able_kinds, grants
 
 #: The body of the reference's example, with digits for its X's.
 EXAMPLE = {
@@ -35,7 +36,12 @@ def refused(**changes: Any) -> FieldError:
 
 def test_the_references_example() -> None:
     assert read() == NewClickToCall(
-        "+919979271234", "+918000681234", "+15168148111", record=True, transcript=True
+        "+919979271234",
+        "+918000681234",
+        "+15168148111",
+        record=True,
+        record_if_able=True,
+        transcript=True,
     )
 
 
@@ -54,17 +60,23 @@ def test_it_is_recorded_when_that_is_asked_for(given: str | None, record: bool) 
 
 
 @pytest.mark.parametrize("side", Side)
-def test_one_side_alone_needs_a_kind_that_can(side: Side) -> None:
+def test_a_recording_is_a_wish_that_some_kinds_grant(side: Side) -> None:
     wanted = read(recording_option=side, transcript=None)
     assert (wanted.record, wanted.record_side) == (True, side)
     new = wanted.single()
-    assert new.message["record_side"] == side
-    assert able_kinds(new.need) == ["cpaas"]
+    assert (new.message["record_side"], new.message["record_if_able"]) == (side, True)
+    assert able_kinds(new.need) == able_kinds(read(recording_option="off").single().need) != ["cpaas"]
+    assert [kind for kind in able_kinds(new.need) if grants(kind, new.need)] == ["cpaas"]
+
+
+def test_who_needs_a_recording_is_connected_by_nobody_who_cannot() -> None:
+    new = replace(read(recording_option=Side.AGENT), record_if_able=False).single()
+    assert (new.need.wishes, able_kinds(new.need)) == ((), ["cpaas"])
     assert "record one side alone" in new.need.does
 
 
 def test_a_transcript_is_a_wish_and_keeps_nobody_from_connecting_the_two() -> None:
-    """The reference's own example asks for one."""
+    """The reference's own example asks for one, and for a recording."""
     wanted, plain = read(transcript="on").single(), read(transcript="off").single()
     assert (wanted.message["transcript"], plain.message["transcript"]) == (True, False)
     assert able_kinds(wanted.need) == able_kinds(plain.need) != ["cpaas"]
@@ -96,7 +108,5 @@ def test_the_call_rings_the_agent_and_knows_whom_to_connect() -> None:
     call = read().single()
     assert (call.kind, call.e164, call.life) == (CallKind.CLICK_TO_CALL, "+919979271234", CLICK_LIFE)
     assert (call.message["connect_to"], call.message["record"]) == ("+918000681234", True)
-    assert call.need.capabilities == (
-        Capability.CLICK_TO_CALL,
-        Capability.RECORDING,
-    )
+    assert call.need.capabilities == (Capability.CLICK_TO_CALL,)
+    assert call.need.wishes == (Capability.RECORDING,)

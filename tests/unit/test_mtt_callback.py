@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dialer.calls.flow import Prompt
 from dialer.calls.progress import Standing, advance
-from dialer.calls.talk import Ring, Rung, Talk
+from dialer.calls.talk import Ring, Rung, Side, Talk
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter
 from dialer.providers.contract import (
@@ -109,6 +109,8 @@ def test_a_call_may_be_recorded_and_end_after_some_time() -> None:
     params = params_of(replace(CALL, record=True, talk=Talk(max_seconds=600)))
     assert (params["recordEnable"], params["maxtime"]) == (1, "600")
     assert not {"recordEnable", "maxtime"} & set(params_of(CALL))
+    # Where one side alone is to be recorded, it is better that nobody is than that both are.
+    assert "recordEnable" not in params_of(replace(CALL, record=True, record_side=Side.AGENT))
 
 
 @pytest.mark.parametrize(("at_once", "queue"), [(True, "ringall"), (False, "linal")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -136,7 +137,7 @@ def _create(body: NewCallback, caller: Caller, tools: Tools, once: Once) -> Call
     now, words, region = tools.now, _words(body), _region(caller, tools)
     if (body.at is None) == (body.at_local is None):
         raise FieldError("at", "at: give either at, or at_local with time_zone.")
-    wanted = NewClickToCall.read(words, region)
+    wanted = replace(NewClickToCall.read(words, region), record_if_able=False)
     wanted = callback.with_talk(wanted, _talk(body), body.speech.speech, region)
     zone = "UTC" if body.at is not None else None
     chosen = callback.read_time(Fields(words), zone, now, local="at_local", at=body.at)
@@ -185,6 +186,7 @@ def change_callback(callback_id: CallbackId, body: ChangedCallback, caller: Dial
             at=body.at,
             talk=_talk(body),
             speech=None if body.speech is None else body.speech.given,
+            record_if_able=False,
         )
         at = None if chosen is None else chosen.at.isoformat()
         audit.add(connection, caller.account_id, caller.actor, "callback.change", callback_id, now, at=at)
