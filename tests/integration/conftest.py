@@ -135,10 +135,10 @@ def empty(connection: sa.Connection) -> None:
     )
     truncated = set(connection.execute(large.select_from(sa.table("pg_class"))).scalars())
     tables = [table.name for table in reversed(metadata.sorted_tables)]
-    if names := ", ".join(f'"{name}"' for name in tables if name in truncated):
-        connection.execute(sa.text(f"TRUNCATE {names} CASCADE"))
     # Entries of the audit log cannot be deleted: triggers see to that.
     connection.exec_driver_sql("ALTER TABLE audit_entry DISABLE TRIGGER USER")
+    if names := ", ".join(f'"{name}"' for name in tables if name in truncated):
+        connection.execute(sa.text(f"TRUNCATE {names} CASCADE"))
     connection.exec_driver_sql("; ".join(f'DELETE FROM "{name}"' for name in tables))
     connection.exec_driver_sql("ALTER TABLE audit_entry ENABLE TRIGGER USER")
     connection.exec_driver_sql(

@@ -42,8 +42,18 @@ def test_what_alembic_does_not_compare_is_the_same_too(database: Engine) -> None
         assert named <= checks
 
 
-@pytest.mark.parametrize("statement", [t.audit_entry.update().values(actor="nobody"), t.audit_entry.delete()])
-def test_the_database_keeps_the_audit_log(database: Engine, statement: sa.UpdateBase) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        t.audit_entry.update().values(actor="nobody"),
+        t.audit_entry.delete(),
+        sa.text("TRUNCATE audit_entry"),
+        sa.text("TRUNCATE account, audit_entry CASCADE"),
+    ],
+)
+def test_the_database_keeps_the_audit_log(database: Engine, statement: sa.Executable) -> None:
+    if isinstance(statement, sa.TextClause) and database.dialect.name == "sqlite":
+        pytest.skip("SQLite has no TRUNCATE")
     at = datetime(2026, 9, 25, tzinfo=UTC)
     with writing(database) as connection:
         audit.add(connection, "AC1", "operator", "campaign.pause", "CM1", at)
