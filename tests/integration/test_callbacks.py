@@ -506,6 +506,17 @@ def test_both_hear_something_first_and_several_may_be_rung(desk: Desk) -> None:
     assert up.got("GET", path)["prompts"] is None, "what was to be heard is forgotten"
 
 
+def test_what_they_hear_is_not_kept_with_an_answer_that_may_be_given_again(desk: Desk) -> None:
+    up, with_key = desk.upstream, {"Idempotency-Key": "order 9"}
+    both = {"agent_number": AGENT, "destination_number": CUSTOMER, "caller_id": "+15168148111"}
+    body = both | TALK | {"at": "2026-01-13T13:00:00Z"}
+    first = up.got("POST", "/v1/callbacks", body, status=201, headers=with_key)
+    assert first["prompts"]["agent"]["say"] == "A callback for you."
+    assert up.got("POST", "/v1/callbacks", body, status=201, headers=with_key) == first
+    (kept,) = desk.world.rows(t.idempotency_key)
+    assert "A callback for you." not in str(kept)
+
+
 def test_null_takes_away_what_they_hear_and_who_is_rung_besides(desk: Desk) -> None:
     up = desk.upstream
     body = {"agent_number": AGENT, "destination_number": CUSTOMER, "caller_id": "+15168148111"}

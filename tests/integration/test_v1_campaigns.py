@@ -11,7 +11,7 @@ from upstream import NOW, Upstream
 
 from dialer.db import writing
 from dialer.keys import Scope
-from dialer.store import announce_templates, contacts, dnd
+from dialer.store import announce_templates, contacts, dnd, messages
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
 
@@ -457,6 +457,12 @@ def test_a_test_call_that_is_asked_for_again_rings_once(on_sqlite: Upstream) -> 
     assert (first.status_code, again.status_code) == (202, 202)
     assert (first.json(), again.headers["idempotent-replayed"]) == (again.json(), "true")
     assert len(on_sqlite.rows(sa.select(t.call))) == 1
+    (kept,) = on_sqlite.rows(sa.select(t.idempotency_key))
+    assert first.json()["text"].endswith(" owes 5.")
+    assert " owes " not in str(kept)
+    with writing(on_sqlite.engine) as connection:
+        messages.wipe(connection, [first.json()["id"]])  # as when it ends
+    assert on_sqlite.ask("POST", path, body, headers=once).json() == first.json() | {"text": None}
     problem = on_sqlite.refused(422, "POST", path, {"to": "+12125550198"}, headers=once)
     assert problem["errors"][0]["field"] == "Idempotency-Key"
     on_sqlite.got("POST", path, body, status=202)

@@ -17,7 +17,7 @@ from dialer.api.v1.problem import documented
 from dialer.api.v1.speech import SpeechForm
 from dialer.api.v1.talk import CallbackPromptsForm, CallbackRingForm, Longest
 from dialer.api.v1.tools import Tools, With
-from dialer.calls import callback
+from dialer.calls import callback, talk_form
 from dialer.calls.click_to_call import NewClickToCall
 from dialer.campaigns.schedule import ChosenTime, local_text
 from dialer.db import reading, writing
@@ -125,12 +125,16 @@ def create_callback(body: NewCallback, caller: Dialler, tools: With, idempotency
     """Have two people connected at a chosen time, at any hour: the agent is rung first. Neither is rung who stands on
     the account's global DND list at that time. What nobody can take within 15 minutes expires."""
     once = Once.of(tools.settings, caller.account_id, idempotency_key, "POST /v1/callbacks", body)
-    if (again := once.answered(tools.engine)) is not None:
+
+    def texts(*_: Any) -> dict[str, Any]:  # the same request has the same
+        return {"prompts": _prompts(body)}
+
+    if (again := once.answered(tools.engine, texts)) is not None:
         return again
     try:
         return _create(body, caller, tools, once)
     except InFlight:
-        return once.answered_by_other(tools.engine)
+        return once.answered_by_other(tools.engine, texts)
 
 
 def _create(body: NewCallback, caller: Caller, tools: Tools, once: Once) -> Callback:
@@ -146,7 +150,7 @@ def _create(body: NewCallback, caller: Caller, tools: Tools, once: Once) -> Call
         at = chosen.at.isoformat()
         audit.add(connection, caller.account_id, caller.actor, "callback.create", call_id, now, at=at)
         made = _found(connection, caller.account_id, call_id, chosen)
-        once.keep(connection, 201, made.model_dump(mode="json"), now)
+        once.keep(connection, 201, made.model_copy(update={"prompts": None}).model_dump(mode="json"), now)
     return made
 
 
@@ -214,6 +218,13 @@ def _words(body: NewCallback | ChangedCallback) -> dict[str, Any]:
 def _talk(body: NewCallback | ChangedCallback) -> dict[str, Any]:
     """How they are to be connected, as far as the body says; None for what is taken away."""
     return body.model_dump(include=set(_TALK) & body.model_fields_set)
+
+
+def _prompts(body: NewCallback) -> dict[str, Any] | None:
+    """What they hear, as it is shown."""
+    talk = talk_form.read(body.model_dump(include={"prompts"}), None, (), talk_form.CALLBACK_SIDES)
+    prompts = talk_form.to_columns(talk, talk_form.CALLBACK_SIDES)["prompts"]
+    return None if prompts is None else CallbackPromptsForm.model_validate(prompts).model_dump()
 
 
 def _region(caller: Caller, tools: Tools) -> str | None:

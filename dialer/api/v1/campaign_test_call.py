@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy import Connection
 
 from dialer.api.v1.caller import Caller, Campaigner
 from dialer.api.v1.campaign_row import CampaignId, note, row_of
@@ -22,7 +23,7 @@ from dialer.calls import single
 from dialer.campaigns import testcall
 from dialer.db import looking, writing
 from dialer.lifecycle import CallState
-from dialer.store import singles
+from dialer.store import messages, singles
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"])
 
@@ -47,7 +48,10 @@ class TestCalled(BaseModel):
     id: str = Field(description="of the call: `GET /v1/calls/{id}` tells what became of it")
     state: CallState
     expires_at: datetime
-    text: str | None = Field(description="what will be spoken; null for a file or a flow")
+    text: str | None = Field(
+        description="what will be spoken; null for a file or a flow, and in an answer that is given again when "
+        "the call has ended"
+    )
 
 
 @router.post(
@@ -60,12 +64,18 @@ def ring_for_test(
     calling window hold."""
     path = f"POST /v1/campaigns/{campaign_id}/test-call"
     once = Once.of(tools.settings, caller.account_id, idempotency_key, path, body)
-    if (again := once.answered(tools.engine)) is not None:
+    if (again := once.answered(tools.engine, _texts)) is not None:
         return again
     try:
         return JSONResponse(_ring_for_test(campaign_id, body, caller, tools, once), 202)
     except InFlight:
-        return once.answered_by_other(tools.engine)
+        return once.answered_by_other(tools.engine, _texts)
+
+
+def _texts(connection: Connection, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a test call says, until it has ended."""
+    message = messages.of_calls(connection, [told["id"]]).get(told["id"])
+    return {"text": None if message is None else message.text}
 
 
 def _ring_for_test(
@@ -91,7 +101,7 @@ def _ring_for_test(
                 id=one.id, state=one.state, expires_at=one.expires_at, text=wanted.message["text"]
             )
             answers.append(told.model_dump(mode="json"))
-            once.keep(connection, 202, answers[0], now)
+            once.keep(connection, 202, answers[0] | {"text": None}, now)
 
         try:
             (added,) = single.add_all(connection, asked, [wanted], keep)

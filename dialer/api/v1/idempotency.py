@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -31,6 +31,15 @@ Key = Annotated[
         "request with the same key, within 24 hours, is answered as the first one was, and nothing is done again",
     ),
 ]
+
+
+#: What of a kept answer is not kept with it: what a call says is forgotten when the call has ended.
+Texts = Callable[[Connection, Mapping[str, Any]], Mapping[str, Any]]
+
+
+def no_texts(_: Connection, __: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of an answer that is kept whole."""
+    return {}
 
 
 class InFlight(Exception):
@@ -59,17 +68,22 @@ class Once:
         hashes = (hmac.new(one.encode(), said, hashlib.sha256).hexdigest() for one in settings.secret_keys())
         return cls(account_id, key, tuple(hashes))
 
-    def answered(self, engine: Engine) -> JSONResponse | None:
-        """The answer that was given before, if there was one. Raises `FieldError` when it was to another body."""
+    def answered(self, engine: Engine, texts: Texts = no_texts) -> JSONResponse | None:
+        """The answer that was given before, if there was one, with its `texts`. Raises `FieldError` when it was to
+        another body."""
         if self.key is None:
             return None
         with looking(engine) as connection:
             found = idempotency.get(connection, self.account_id, self.key)
-        return None if found is None else self._again(found)
+            if found is None:
+                return None
+            self._check(found)
+            said = {**found.response, **texts(connection, found.response)}
+        return JSONResponse(said, found.status, headers={"Idempotent-Replayed": "true"})
 
-    def answered_by_other(self, engine: Engine) -> JSONResponse:
+    def answered_by_other(self, engine: Engine, texts: Texts = no_texts) -> JSONResponse:
         """The answer of the request that has the key, after `InFlight`. Raises `Conflict` when there is none yet."""
-        if (again := self.answered(engine)) is not None:
+        if (again := self.answered(engine, texts)) is not None:
             return again
         raise Conflict(
             "Idempotency-Key",
@@ -78,7 +92,7 @@ class Once:
 
     def keep(self, connection: Connection, status: int, response: Mapping[str, Any], now: datetime) -> None:
         """Keep the answer in the transaction of what it tells of, before anything is done. Raises `InFlight` when
-        another request has the key: ask `answered_by_other`."""
+        another request has the key: ask `answered_by_other`. Texts of the call are not to be in it."""
         if self.key is None:
             return
         row = {
@@ -92,10 +106,9 @@ class Once:
         if not idempotency.add(connection, row):
             raise InFlight
 
-    def _again(self, found: AnyRow) -> JSONResponse:
+    def _check(self, found: AnyRow) -> None:
         if not any(hmac.compare_digest(found.body_hash, one) for one in self.body_hashes):
             raise FieldError(
                 "Idempotency-Key",
                 "Idempotency-Key: this key was sent with another request before; use a new key for a new request.",
             )
-        return JSONResponse(found.response, found.status, headers={"Idempotent-Replayed": "true"})
