@@ -16,23 +16,21 @@ from redis.exceptions import RedisError
 from sqlalchemy import Connection, Engine
 
 from dialer import ids
-from dialer.calls import gate
 from dialer.calls.ledger import Ledger
 from dialer.calls.tried import NOBODY, tried
 from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, known_zone, next_opening
 from dialer.campaigns import carriers, openings
 from dialer.campaigns.carriers import Refusals
+from dialer.campaigns.ending import LATER, end_rest, finish, is_drained
+from dialer.campaigns.fates import Fate, decide_fates, keep, new_call
 from dialer.db import AWAY, reading, utc_now, writing
-from dialer.lifecycle import CallKind, CallState, CampaignState
-from dialer.models.webhook import WebhookEvent
+from dialer.lifecycle import CallState, CampaignState
 from dialer.pace.breaker import left_alone_until
 from dialer.pace.limiter import Grant, Limiter, Pace, Stage
-from dialer.store import accounts, calls, campaigns, contacts, dnd, imports, providers, singles
+from dialer.store import accounts, calls, campaigns, contacts, dnd, providers, singles
 from dialer.store.calls import CallMove
 from dialer.store.campaigns import CampaignMove
 from dialer.store.tables import AnyRow, Rows
-from dialer.webhooks import outbox
-from dialer.webhooks.events import Happened, campaign_ended
 
 #: Calls released in one transaction.
 BATCH = 300
@@ -48,20 +46,16 @@ SOON = timedelta(seconds=0.1)
 PACED = timedelta(seconds=0.5)
 #: … but not in this very tick.
 A_BIT = timedelta(milliseconds=1)
-#: … when it only waits for calls in progress.
-LATER = timedelta(seconds=0.5)
-#: Places that become free within this are kept for single calls that wait.
-SINGLES_SOON = timedelta(seconds=0.25)
 #: … when nothing can carry its calls.
 STUCK = timedelta(seconds=5)
 #: … and while a provider that could is on trial.
 TRIAL = timedelta(seconds=1)
+#: Places that become free within this are kept for single calls that wait.
+SINGLES_SOON = timedelta(seconds=0.25)
 #: When a contact is looked at again whose zone this host does not know.
 LOST_ZONE = timedelta(hours=1)
 #: Whose tokens campaigns share.
 SHARED = frozenset({"account", "provider"})
-#: Calls ended in one transaction after a stop or an end date.
-ENDED_AT_ONCE = 500
 
 #: What this process knows of refusals.
 _refusals = Refusals()
@@ -115,16 +109,6 @@ class NoRoute:
     kept_by_others: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What becomes of the next contact of a list."""
-
-    contact: AnyRow
-    state: CallState
-    due_at: datetime
-    reason: str = ""
-
-
 def visit_next(engine: Engine, limiter: Limiter, clock: Clock = utc_now) -> Visit | None:
     """Give the campaign that was served longest ago what is due to it; None when no campaign needs attention.
 
@@ -154,11 +138,11 @@ def visit(connection: Connection, limiter: Limiter, campaign: AnyRow, now: datet
     """Give a campaign that this transaction holds what is due to it."""
     state = CampaignState(campaign.state)
     if state is CampaignState.STOPPED:
-        _end_rest(connection, campaign, CallState.CANCELLED, "campaign stopped", now)
+        end_rest(connection, campaign, CallState.CANCELLED, "campaign stopped", now)
         return Visit(campaign.id)
     if now >= campaign.end_at:
         return Visit(
-            campaign.id, finished=_end_rest(connection, campaign, CallState.EXPIRED, "campaign ended", now)
+            campaign.id, finished=end_rest(connection, campaign, CallState.EXPIRED, "campaign ended", now)
         )
     if state is CampaignState.RUNNING and campaign.pass_due_at is not None:
         return _release_in_pass(connection, limiter, campaign, now)
@@ -210,10 +194,10 @@ def _release(connection: Connection, limiter: Limiter, campaign: AnyRow, now: da
     paces = paces_of(campaign, account, provider)
     grant = limiter.take(Stage.RELEASE, provider.id, paces, wanted) if wanted else Grant(0, 0.0, None)
     due = due[: grant.calls]
-    kept = _keep(fates, grant.calls - len(due))
+    kept = keep(fates, grant.calls - len(due))
     released = _write(connection, campaign, provider, due, kept, now)
-    if not due and not fates and exhausted and _is_drained(connection, campaign):
-        _finish(connection, campaign, now)
+    if not due and not fates and exhausted and is_drained(connection, campaign):
+        finish(connection, campaign, now)
         return Visit(campaign.id, finished=True)
     progress = bool(released or kept)
     wake_at = _wake_at(
@@ -428,48 +412,6 @@ def _fates(
     return fates, exhausted and len(fates) == len(page)
 
 
-def decide_fates(
-    page: Rows,
-    listed: set[str],
-    opening: Callable[[str | None], datetime],
-    want: int,
-    now: datetime,
-    end_at: datetime,
-) -> list[Fate]:
-    """What becomes of each contact, in order, until `want` of them are released.
-
-    `listed` are the numbers on a DND list; `opening` gives the next moment at which a zone may be called.
-    """
-    fates: list[Fate] = []
-    for contact in page:
-        if contact.e164 in listed:
-            fates.append(Fate(contact, CallState.SUPPRESSED, now, "on a DND list"))
-            continue
-        due_at = opening(contact.time_zone)
-        if due_at >= end_at:
-            fates.append(Fate(contact, CallState.EXPIRED, now, "no calling window before the campaign's end"))
-        elif due_at > now:
-            fates.append(Fate(contact, CallState.WAITING, due_at, gate.Reason.OUTSIDE_WINDOW.value))
-        elif want > 0:
-            fates.append(Fate(contact, CallState.RELEASED, now))
-            want -= 1
-        else:
-            break
-    return fates
-
-
-def _keep(fates: Sequence[Fate], granted: int) -> list[Fate]:
-    """The fates up to, not including, the first released contact that no token is left for."""
-    kept: list[Fate] = []
-    for fate in fates:
-        if fate.state is CallState.RELEASED:
-            if granted <= 0:
-                break
-            granted -= 1
-        kept.append(fate)
-    return kept
-
-
 def _write(
     connection: Connection,
     campaign: AnyRow,
@@ -486,7 +428,7 @@ def _write(
         now,
     )
     rows = [
-        _new_call(campaign, provider, fate, call_id, now)
+        new_call(campaign, provider, fate, call_id, now)
         for fate, call_id in zip(fates, ids.call_ids(len(fates), now), strict=True)
     ]
     added = calls.add_for_campaign(connection, rows)
@@ -502,33 +444,6 @@ def _write(
     if fates:
         campaigns.update(connection, campaign.id, cursor=fates[-1].contact.position)
     return (*(call.id for call in due), *(row["id"] for row in fresh if row["state"] == CallState.RELEASED))
-
-
-def _new_call(campaign: AnyRow, provider: AnyRow, fate: Fate, call_id: str, now: datetime) -> dict[str, Any]:
-    released = fate.state is CallState.RELEASED
-    return {
-        "id": call_id,
-        "account_id": campaign.account_id,
-        "kind": CallKind.CAMPAIGN.value,
-        "campaign_id": campaign.id,
-        "list_id": campaign.list_id,
-        "position": fate.contact.position,
-        "e164": fate.contact.e164,
-        "time_zone": fate.contact.time_zone or campaign.time_zone,
-        "state": fate.state.value,
-        "due_at": fate.due_at,
-        "released_at": now if released else None,
-        "rung_at": now if released else None,
-        "expires_at": None,
-        "provider_id": provider.id if released else None,
-        "dials": 0,
-        "unsent": 0,
-        "repeats": {},
-        "disposition": None,
-        "reason": fate.reason,
-        "created_at": now,
-        "ended_at": now if fate.state in (CallState.SUPPRESSED, CallState.EXPIRED) else None,
-    }
 
 
 class _Columns:
@@ -563,69 +478,6 @@ def _wake_at(
         return soonest if next_due is None else max(now + SOON, min(soonest, next_due))
     # Contacts may be added meanwhile, so it is looked at now and then all the same.
     return max(now + SOON, min(next_due, now + STUCK))
-
-
-def _is_drained(connection: Connection, campaign: AnyRow) -> bool:
-    """Whether every contact has an end and none can still come."""
-    return (
-        not calls.has_open(connection, campaign.id)
-        and not imports.is_running_for(connection, campaign.list_id)
-        # Last, as the last rows of a file are committed together with the end of its import.
-        and not contacts.after(connection, campaign.list_id, campaign.cursor, 1)
-    )
-
-
-def _finish(connection: Connection, campaign: AnyRow, now: datetime) -> None:
-    finish = CampaignMove(
-        campaign.id,
-        CampaignState(campaign.state),
-        CampaignState.FINISHED,
-        {"ended_at": now, "wake_at": None},
-        "every contact has an end",
-    )
-    campaigns.move(connection, [finish], now)
-    _tell(connection, campaign, CampaignState.FINISHED, now)
-
-
-def _tell(connection: Connection, campaign: AnyRow, state: CampaignState, ended_at: datetime) -> None:
-    """Have apps told that the campaign is over and how, now that its counters move no more."""
-
-    def data() -> Mapping[str, Any]:
-        return campaign_ended(campaign, state, campaigns.counts(connection, campaign.id), ended_at)
-
-    happened = Happened(WebhookEvent.CAMPAIGN_ENDED, campaign.account_id, campaign.id, campaign.id, data)
-    outbox.queue(connection, [happened], ended_at)
-
-
-def _end_rest(connection: Connection, campaign: AnyRow, end: CallState, reason: str, now: datetime) -> bool:
-    """After a stop or the end date: what was not dialled ends, what is at a provider is waited for; whether that
-    was the last of it."""
-    ledger = Ledger(now)
-    rest = calls.lock_open(connection, campaign.id, ENDED_AT_ONCE)
-    for call in rest:
-        ledger.end_call(call, end, reason)
-    ledger.write(connection)
-    if rest:  # there may be more, but others have their turn in between
-        campaigns.update(connection, campaign.id, wake_at=now, served_at=now)
-        return False
-    if calls.has_open(connection, campaign.id) or imports.is_running_for(connection, campaign.list_id):
-        campaigns.update(connection, campaign.id, wake_at=now + LATER, served_at=now)
-        return False
-    # Contacts that were never taken end here, counted and not written one by one.
-    taken = campaigns.counts(connection, campaign.id).get("taken", 0)
-    untaken = max(0, contacts.count(connection, campaign.list_id) - taken)
-    last = contacts.last_position(connection, campaign.list_id)
-    campaigns.update(connection, campaign.id, end_position=last)
-    ledger = Ledger(now)
-    ledger.count(campaign.id, "taken", untaken)
-    ledger.count(campaign.id, end.value, untaken)
-    ledger.write(connection)
-    if campaign.state == CampaignState.STOPPED:
-        campaigns.update(connection, campaign.id, wake_at=None)
-        _tell(connection, campaign, CampaignState.STOPPED, now)
-    else:
-        _finish(connection, campaign, now)
-    return True
 
 
 def window_of(campaign: AnyRow, account: AnyRow) -> CallingWindow:

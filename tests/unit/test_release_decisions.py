@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialer.campaigns.fates import decide_fates
 from dialer.campaigns.openings import due_again
-from dialer.campaigns.release import decide_fates, next_tick
+from dialer.campaigns.release import next_tick
 from dialer.lifecycle import CallState
 from workers.replies import backoff
 
