@@ -353,6 +353,15 @@ def refusal_by_status(status: int) -> Refusal:
     return Refusal.PROVIDER if status in (401, 402, 403, 404, 405, 407, 410) else Refusal.BAD_REQUEST
 
 
+def refused_by_status(reply: Reply, lacking: str) -> Verdict:
+    """The verdict on a 4xx whose body does not say why: `lacking` is what the provider documents and it has not."""
+    return Verdict(
+        Outcome.REFUSED,
+        refusal=refusal_by_status(reply.status),
+        detail=f"HTTP {reply.status} without {lacking}",
+    )
+
+
 def _checked_base_url(config: ProviderConfig, default: str) -> str:
     base_url = config.base_url or default
     if not base_url:

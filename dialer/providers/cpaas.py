@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, refusal_by_status
+from dialer.providers.base import Adapter, refusal_by_status, refused_by_status
 from dialer.providers.contract import (
     Asked,
     Capability,
@@ -165,10 +165,7 @@ class CpaasAdapter(Adapter):
                 return Verdict(Outcome.PLACED, provider_reference=reference)
             return Verdict(Outcome.UNKNOWN, detail="taken, but without a request_id")
         if success is None and reply.status >= 400 and reply.status != 409:
-            refusal = refusal_by_status(reply.status)
-            return Verdict(
-                Outcome.REFUSED, refusal=refusal, detail=f"HTTP {reply.status} without an envelope"
-            )
+            return refused_by_status(reply, "an envelope")
         if success is not False:
             return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} without success in an envelope")
         # JSON can hold halves of surrogate pairs, which no table does.

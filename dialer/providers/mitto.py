@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from dialer.calls.repeats import RepeatPolicy, RepeatPolicyError
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, refusal_by_status
+from dialer.providers.base import Adapter, refused_by_status
 from dialer.providers.contract import (
     Capability,
     EventError,
@@ -229,10 +229,7 @@ class MittoAdapter(Adapter):
         status = answer.get("status") if answer is not None else None
         if answer is None or not isinstance(status, str) or status not in STATUSES:
             if reply.status >= 400:
-                refusal = refusal_by_status(reply.status)
-                return Verdict(
-                    Outcome.REFUSED, refusal=refusal, detail=f"HTTP {reply.status} without a status"
-                )
+                return refused_by_status(reply, "a status")
             return Verdict(
                 Outcome.UNKNOWN, detail=f"HTTP {reply.status} without a status that Mitto documents"
             )

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, refusal_by_status
+from dialer.providers.base import Adapter, refused_by_status
 from dialer.providers.contract import (
     Capability,
     EventError,
@@ -122,11 +122,7 @@ class MittoFlashAdapter(Adapter):
         if isinstance(word, str) and word in STATUSES:
             return by_word(word)
         if reply.status >= 400:
-            return Verdict(
-                Outcome.REFUSED,
-                refusal=refusal_by_status(reply.status),
-                detail=f"HTTP {reply.status} without an error that Mitto documents",
-            )
+            return refused_by_status(reply, "an error that Mitto documents")
         return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} without a requestId")
 
     @classmethod

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from dialer.calls.talk import RING_SECONDS, Rung
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers import mtt_cdrs
-from dialer.providers.base import Adapter, refusal_by_status
+from dialer.providers.base import Adapter, refused_by_status
 from dialer.providers.contract import (
     Asked,
     Capability,
@@ -195,11 +195,7 @@ class MttCallbackAdapter(Adapter):
         if error is not None and refusal is not None:
             return Verdict(Outcome.REFUSED, refusal=refusal, detail=f"MTT answered {error.message}")
         if reply.status >= 400 and REFERENCE.encode() not in reply.body:
-            return Verdict(
-                Outcome.REFUSED,
-                refusal=refusal_by_status(reply.status),
-                detail=f"HTTP {reply.status} without an error that MTT documents",
-            )
+            return refused_by_status(reply, "an error that MTT documents")
         return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} without a result that MTT documents")
 
     @classmethod

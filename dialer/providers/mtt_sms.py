@@ -17,7 +17,7 @@ from typing import ClassVar
 from urllib.parse import urlencode
 
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.base import Adapter, refusal_by_status
+from dialer.providers.base import Adapter, refused_by_status
 from dialer.providers.contract import (
     Asked,
     Capability,
@@ -118,12 +118,7 @@ class MttSmsAdapter(Adapter):
                 Outcome.REFUSED, refusal=Refusal.BAD_REQUEST, detail=f"MTT refused the message{named}"
             )
         if reply.status >= 400:
-            refusal = refusal_by_status(reply.status)
-            return Verdict(
-                Outcome.REFUSED,
-                refusal=refusal,
-                detail=f"HTTP {reply.status} without an error that MTT documents",
-            )
+            return refused_by_status(reply, "an error that MTT documents")
         return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} without an answer that MTT documents")
 
     @classmethod

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from dialer.calls.flow import Flow
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers import mtt_menu
-from dialer.providers.base import Adapter, refusal_by_status
+from dialer.providers.base import Adapter, refused_by_status
 from dialer.providers.contract import (
     Capability,
     EventError,
@@ -237,12 +237,7 @@ class MttVoiceAdapter(Adapter):
         if word in REFUSALS:
             return Verdict(Outcome.REFUSED, refusal=REFUSALS[word], detail=f"MTT answered {word}")
         if reply.status >= 400:
-            refusal = refusal_by_status(reply.status)
-            return Verdict(
-                Outcome.REFUSED,
-                refusal=refusal,
-                detail=f"HTTP {reply.status} without an error that MTT documents",
-            )
+            return refused_by_status(reply, "an error that MTT documents")
         return Verdict(Outcome.UNKNOWN, detail=f"HTTP {reply.status} without a result that MTT documents")
 
     @classmethod
