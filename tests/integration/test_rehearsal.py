@@ -201,6 +201,28 @@ def test_who_cannot_rehearse_goes_to_work_all_the_same(database: Engine, limiter
     assert played == ["breaks", "comes after"]
 
 
+@pytest.mark.parametrize("hang_up", ["close", "abort"])
+def test_a_request_that_is_given_up_before_it_is_sent_is_no_error(hang_up: str) -> None:
+    async def story() -> None:
+        over = asyncio.get_running_loop().create_future()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await rehearsal._answer(reader, writer)
+            except (EOFError, OSError) as error:
+                over.set_exception(error)
+            else:
+                over.set_result(None)
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        async with server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            getattr(writer.transport, hang_up)()
+            await asyncio.wait_for(over, 60)
+
+    asyncio.run(story())
+
+
 def test_before_forks_no_file_and_no_thread_is_left_open(database: Engine) -> None:
     """A fork closes every file, and what still held one would close another's later."""
 
