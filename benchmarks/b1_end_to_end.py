@@ -18,7 +18,7 @@ from benchmarks.common import Bench, bench, free_port, is_listening, post, stead
 from benchmarks.service import Service, make_service
 
 OURS = 20_000
-PLAIN = 3_000
+PLAIN = 2_000
 ROUNDS = 3
 
 

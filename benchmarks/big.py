@@ -6,13 +6,16 @@ meanwhile (`session_replication_role`), as the rows are made to keep them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
+from benchmarks.common import core_numbers
 from benchmarks.service import Service
 from dialer import ids
 from dialer.db import writing
@@ -41,7 +44,7 @@ def filling(engine: Engine) -> Iterator[Connection]:
 
 
 def add_list(service: Service, count: int, country: int) -> str:
-    """A list of `count` contacts with three fields, in one statement; its id."""
+    """A list of `count` contacts with three fields, one statement a core; its id."""
     list_id = ids.list_id()
     with filling(service.engine) as connection:
         connection.execute(
@@ -51,16 +54,29 @@ def add_list(service: Service, count: int, country: int) -> str:
                 "contact_count": count, "created_at": datetime.now(UTC),
             },
         )  # fmt: skip
+    parts = len(core_numbers())
+    ends = [count * part // parts for part in range(parts + 1)]
+    with ThreadPoolExecutor() as threads:
+        # A list, so that what breaks in a thread is raised.
+        list(
+            threads.map(
+                lambda part: _add_contacts(service.engine, list_id, country, *part), itertools.pairwise(ends)
+            )
+        )
+    return list_id
+
+
+def _add_contacts(engine: Engine, list_id: str, country: int, after: int, last: int) -> None:
+    with filling(engine) as connection:
         connection.execute(
             sa.text(
                 "INSERT INTO contact (list_id, position, e164, name, fields, time_zone) "
                 f"SELECT :list_id, n, {number(country)}, 'Name ' || n, "
                 """jsonb_build_object('field1', 'Dear', 'field2', n::text, 'field3', '500'), 'Asia/Kolkata' """
-                "FROM generate_series(1, :count) AS n"
+                "FROM generate_series(:after + 1, :last) AS n"
             ),
-            {"list_id": list_id, "count": count},
+            {"list_id": list_id, "after": after, "last": last},
         )
-    return list_id
 
 
 def add_dnd_list(service: Service, count: int, countries: dict[int, int]) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from benchmarks import table
 from benchmarks.b7_pace import in_any_minute
 
+MACHINE = {"cores": 2, "cpu": "any", "memory_gb": 8, "versions": {}, "commit": "0", "at": "now"}
 FIGURES = {"calls_per_s": 1500.0, "plain_celery_per_s": 200.0, "ratio": 7.5}
 
 
@@ -42,6 +43,18 @@ def test_what_is_missed_is_told() -> None:
     assert list(table.missed(results)) == ["B1 durable campaign calls, end to end"]
     assert "**no**" in table.render(results)
     assert "failed" in table.render(results)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "busy", "said"), [(3.6, 2.0, "yes"), (2.9, 1.9, "cores full"), (2.9, 1.6, "**no**")]
+)
+def test_what_more_workers_bring_is_bounded_until_the_cores_are_full(
+    ratio: float, busy: float, said: str
+) -> None:
+    figures = {"four_ratio": ratio, "cores_busy": {"4": busy}}
+    results = {"benchmarks": {"b9": figures}, "machine": MACHINE}
+    assert f"| {ratio} | ≥ 3.5 | {said} |" in table.render(results)
+    assert ("B9 … with 4 workers" in table.missed(results)) is (said == "**no**")
 
 
 def test_the_table_goes_between_its_markers_and_nowhere_else(tmp_path: Path) -> None:
