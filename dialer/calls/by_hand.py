@@ -1,7 +1,7 @@
 """Ringing somebody by hand, past the engine: whether the DND lists and the calling window allow it.
 
 A few methods of providers ring somebody, and some of them tell whom (`Method.rung`). Whoever uses one has said that it
-is meant; the lists are looked at all the same.
+is meant; the lists are looked at all the same. Of one that rings a list of the provider's own the window alone can be.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, is_open, known_zone
+from dialer.calls.window import DEFAULT_WINDOW, CallingWindow, closing, is_open, known_zone
 from dialer.numbers import NumberError, to_e164, zones_of
 from dialer.store import accounts, dnd
 from dialer.store.tables import AnyRow
@@ -37,10 +37,31 @@ def why_not(connection: Connection, provider: AnyRow, user: str, now: datetime) 
     if dnd.is_listed_anywhere(connection, provider.account_id, e164):
         return "The number stands on a DND list, and is not rung."
     account = accounts.with_id(connection, provider.account_id) if provider.account_id else None
-    given = account.calling_window if account is not None else None
-    window = CallingWindow.parse(given) if given else DEFAULT_WINDOW
+    window = _window_of(account)
     names = zones_of(e164) or (account.time_zone if account is not None else "UTC",)
     return why_closed(window, names, now)
+
+
+def why_not_during(
+    connection: Connection, provider: AnyRow, zone: ZoneInfo, begins_at: datetime, ends_at: datetime
+) -> str | None:
+    """Why people whom nobody here can look at may not be rung through a provider from one moment to another (aware), by
+    the clocks of a zone; None when they may: the window is open all the time between."""
+    account = accounts.with_id(connection, provider.account_id) if provider.account_id else None
+    window = _window_of(account)
+    closes_at = closing(window, zone, begins_at)
+    is_always_open = closes_at is None and is_open(window, zone, begins_at)
+    if is_always_open or (closes_at is not None and ends_at <= closes_at):
+        return None
+    return (
+        "Whom it rings cannot be looked at here, so it must begin and end while the calling window is open, on one "
+        f"day from {window.start:%H:%M} until {window.to_json()['end']} ({zone.key}): make one for each day."
+    )
+
+
+def _window_of(account: AnyRow | None) -> CallingWindow:
+    given = account.calling_window if account is not None else None
+    return CallingWindow.parse(given) if given else DEFAULT_WINDOW
 
 
 def why_closed(window: CallingWindow, zones: Sequence[str], now: datetime) -> str | None:

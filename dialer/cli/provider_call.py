@@ -55,7 +55,7 @@ def call(
             f"{method} has somebody's telephone ring, past all caps of the engine: add --ring if that is meant."
         )
     values = read_values(chosen, parameters or [])
-    if chosen is not None and chosen.rung is not None:
+    if chosen is not None and chosen.rings:
         _check_rung(row, chosen, chosen.checked(values))
     if chosen is not None and (chosen.changes or chosen.rings):
         chosen.checked(values)  # what cannot be asked for is not noted
@@ -79,7 +79,7 @@ def _check_rung(row: AnyRow, method: Method, values: Values) -> None:
     """Raises CommandError when the DND lists or the calling window forbid to ring those whom it rings."""
     from datetime import UTC, datetime
 
-    from dialer.calls.by_hand import why_not
+    from dialer.calls.by_hand import why_not, why_not_during
     from dialer.db import reading
 
     now = datetime.now(UTC)
@@ -89,6 +89,9 @@ def _check_rung(row: AnyRow, method: Method, values: Values) -> None:
     with database() as engine, reading(engine) as connection:
         told = (why_not(connection, row, user, at) for user in users for at in moments)
         reason = next((one for one in told if one is not None), None)
+        if method.rung_during is not None:
+            zone, begins_at, ends_at = method.rung_during(values)
+            reason = why_not_during(connection, row, zone, max(begins_at, now), ends_at)
     if reason is not None:
         raise CommandError(reason)
 

@@ -1,9 +1,9 @@
-"""What the CPaaS API documents beside calls: callbacks, live calls, lists, CDRs and statistics
-(`cpaas-campaign-api.md`). "Create Campaign" is no method: whom it rings, nobody here could look at.
+"""What the CPaaS API documents beside calls: callbacks, live calls, lists, campaigns, CDRs and statistics
+(`cpaas-campaign-api.md`).
 
 Results are in the reference's own words. "Click To Call" and "One Time Password" are no methods: they ring somebody at
-once, which is `submit`'s. A callback rings somebody later, and a transferred call somebody else, so whoever asks for
-one says so.
+once, which is `submit`'s. A callback rings somebody later, a transferred call somebody else, and a campaign everybody
+on a list that nobody here can look at, so whoever asks for one says so.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dialer.calls.window import known_zone
 from dialer.providers.contract import ProviderError, ProviderRequest, Reply
 from dialer.providers.methods import Method, Parameter, Values, methods, unreadable
 
 _AT = "`YYYY-mm-dd hh:mm:ss`"
+RECORDED, SPOKEN = "0", "1"  # "Create Campaign", `dynamic_announcement`
 BLIND, ATTENDED, HANGUP, RECORD = "0", "1", "2", "3"  # "Modify Live Call", `modify_type`
 
 
@@ -76,19 +78,45 @@ def _both_rung(values: Values) -> tuple[str, ...]:
     return values["agent_number"], values["destination_number"]
 
 
-def _scheduled(values: Values, zone: tzinfo) -> datetime:
+def _create_campaign(adapter: Any, values: Values) -> ProviderRequest:
+    """See "Create Campaign". In its examples what is not announced is an empty text."""
+    said = "announcement_text" if values["dynamic_announcement"] == SPOKEN else "recorded_filename"
+    if said not in values:
+        raise ProviderError(
+            f"create_campaign needs {said} where dynamic_announcement is {values['dynamic_announcement']}."
+        )
+    nothing = {"announcement_text": "", "recorded_filename": ""}
+    request: ProviderRequest = _sending("POST", "create_campaign")(adapter, {**nothing, **values})
+    return request
+
+
+def _moment(values: Values, name: str, zone: tzinfo) -> datetime:
     try:
-        return datetime.strptime(values["scheduled_at"].strip(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone)
+        return datetime.strptime(values[name].strip(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=zone)
     except ValueError:
-        raise ProviderError(f"scheduled_at is no moment: write it as {_AT}.") from None
+        raise ProviderError(f"{name} is no moment: write it as {_AT}.") from None
+
+
+def _scheduled(values: Values, zone: tzinfo) -> datetime:
+    return _moment(values, "scheduled_at", zone)
+
+
+def _zone(values: Values) -> ZoneInfo:
+    zone = known_zone(values.get("time_zone", "UTC").strip())
+    if zone is None:
+        raise ProviderError("time_zone is no zone that is known here: write one such as Asia/Kolkata.")
+    return zone
 
 
 def _called_at(values: Values) -> tuple[datetime, ...]:
     """When a new callback rings: at `scheduled_at` by the clock of `time_zone`."""
-    zone = known_zone(values["time_zone"].strip())
-    if zone is None:
-        raise ProviderError("time_zone is no zone that is known here: write one such as Asia/Kolkata.")
-    return (_scheduled(values, zone),)
+    return (_scheduled(values, _zone(values)),)
+
+
+def _dialled_during(values: Values) -> tuple[ZoneInfo, datetime, datetime]:
+    """From when until when a campaign rings, by the clocks of its `time_zone`, "Default: UTC"."""
+    zone = _zone(values)
+    return zone, _moment(values, "campaign_start_date", zone), _moment(values, "campaign_end_date", zone)
 
 
 def _called_at_anywhere(values: Values) -> tuple[datetime, ...]:
@@ -106,6 +134,14 @@ _CALLBACK_ID = Parameter("request_id", "the callback's request_id", needed=True)
 _CHANNEL = Parameter("channel", "the channel, such as PJSIP/101-0000023c", needed=True)
 _CAMPAIGN = Parameter("campaign_id", "the campaign's id", needed=True)
 
+_SPEECH = (
+    Parameter("voice", "who speaks, such as Joanna"),
+    Parameter("volume", "how loud", choices=("silent", "x-soft", "soft", "medium", "loud", "x-loud")),
+    Parameter("rate", "how fast", choices=("x-slow", "slow", "medium", "fast", "x-fast")),
+    Parameter("pitch", "how high", choices=("x-low", "low", "medium", "high", "x-high")),
+    Parameter("language_code", "the language, such as en-US"),
+    Parameter("tts_engine_type", "the engine", choices=("standard", "neural")),
+)
 _CONTACT = (
     Parameter("contact_number", "the number", needed=True),
     Parameter("contact_name", "the name"),
@@ -259,6 +295,42 @@ METHODS = methods(
         "lists the account's campaigns",
         _sending("GET", "get_campaign_details"),
         read,
+    ),
+    Method(
+        "create_campaign",
+        "Create Campaign",
+        "has the provider ring everybody on a list of its own",
+        _create_campaign,
+        read,
+        (
+            Parameter("campaign_name", "the campaign's name", needed=True),
+            Parameter("list_id", "id of the list that is rung", needed=True),
+            Parameter("dnd_list_id", "id of the provider's DND list that is heeded", needed=True),
+            Parameter("campaign_type", "0 announces, 1 asks for keys", needed=True, choices=("0", "1")),
+            Parameter("campaign_caller_id", "the number that is shown", needed=True),
+            Parameter(
+                "dynamic_announcement",
+                "0 plays the file, 1 speaks the text",
+                needed=True,
+                choices=(RECORDED, SPOKEN),
+            ),
+            Parameter("announcement_text", "the text, with {fields} of contacts"),
+            Parameter("recorded_filename", "the uploaded wav file's name"),
+            Parameter("campaign_start_date", f"from when, as {_AT}", needed=True),
+            Parameter("campaign_end_date", f"until when, as {_AT}", needed=True),
+            Parameter("time_zone", "the zone of both, such as Asia/Kolkata; UTC"),
+            Parameter("calls_per_minute", "how many calls a minute", int),
+            Parameter("repeat", "how often it is announced, in the word of the examples", int),
+            Parameter("repeat_count", "the same, in the word of the table", int),
+            Parameter("max_retries", "how often a call that fails is made again", int),
+            Parameter("retry_attempts", "how often one that is not answered is", int),
+            Parameter("retry_time", "after how many seconds", int),
+            Parameter("retry_on_statuses", "after which ends, such as NOANSWER"),
+            *_SPEECH,
+        ),
+        changes=True,
+        rings=True,
+        rung_during=_dialled_during,
     ),
     Method(
         "stop_campaign",

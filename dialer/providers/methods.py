@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -102,7 +103,8 @@ class Method:
     gives something that can be written as JSON, or raises ProviderError, a sentence without credentials, for every
     documented error and for anything that it cannot read. `rung` gives, of checked values, whom it rings: numbers
     as they are written there, or names of devices; `rung_at` the moments (aware) at which that may be, where it is not
-    at once. It raises ProviderError, a sentence, for a time that cannot be read.
+    at once. It raises ProviderError, a sentence, for a time that cannot be read. `rung_during` is for a method that
+    does not tell whom it rings: the zone whose clocks they are taken to have, and from when until when (aware) it does.
     """
 
     name: str
@@ -118,6 +120,9 @@ class Method:
     then: Callable[[Any, Values, Any], Step | None] | None = field(default=None, repr=False)
     rung: Callable[[Values], tuple[str, ...]] | None = field(default=None, repr=False)
     rung_at: Callable[[Values], tuple[datetime, ...]] | None = field(default=None, repr=False)
+    rung_during: Callable[[Values], tuple[ZoneInfo, datetime, datetime]] | None = field(
+        default=None, repr=False
+    )
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of this name, if there is one."""

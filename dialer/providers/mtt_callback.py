@@ -157,8 +157,8 @@ class MttCallbackAdapter(Adapter):
         self._callback_address = callback_address(config)
 
     def build_request(self, submission: Submission) -> ProviderRequest:
-        """See `makeCallBackCallFollowme`. Not sent: `duration`, of which only the unit can be read, and `dtmf_number`,
-        which does not say whose extension it is."""
+        """See `makeCallBackCallFollowme`. Not sent: `duration`, of which it is not told what it bounds, and
+        `dtmf_number`, an extension of which it is not told whose it is."""
         if not submission.connect_to:
             raise RefusedError(
                 Refusal.BAD_REQUEST, "MTT's CallBack connects two people; give the call a second number"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -36,7 +37,7 @@ _SPEECH: Mapping[str, frozenset[str] | None] = {
     "language_code": None,
     "tts_engine_type": frozenset({"standard", "neural"}),
 }
-_ON = frozenset({"on", "off"})
+_ON, _FLAG = frozenset({"on", "off"}), frozenset({"0", "1"})
 _CALLBACK: Mapping[str, frozenset[str] | None] = {"recording_option": _ON}
 #: By path and HTTP method: fields that must be there, and those that may, each with its allowed values or None.
 TAKES: Mapping[tuple[str, str], tuple[tuple[str, ...], Mapping[str, frozenset[str] | None]]] = {
@@ -69,6 +70,20 @@ TAKES: Mapping[tuple[str, str], tuple[tuple[str, ...], Mapping[str, frozenset[st
     ("get_cdr_by_campaign_id", "POST"): (("campaign_id",), {}),
     ("get_campaign_cdr_statistics", "POST"): (("campaign_id",), {}),
     ("stop_campaign", "POST"): (("campaign_id",), {}),
+    ("create_campaign", "POST"): (
+        (
+            *("list_id", "dnd_list_id", "campaign_name", "campaign_type", "campaign_caller_id"),
+            *("dynamic_announcement", "campaign_start_date", "campaign_end_date"),
+        ),
+        {
+            "campaign_type": _FLAG,
+            "dynamic_announcement": _FLAG,
+            **dict.fromkeys(("announcement_text", "recorded_filename", "time_zone", "retry_on_statuses")),
+            **dict.fromkeys(("repeat", "repeat_count", "max_retries", "retry_attempts", "retry_time")),
+            "calls_per_minute": None,
+            **_SPEECH,
+        },
+    ),
     ("create_campaign_list", "POST"): (("list_name",), {}),
     ("create_campaign_dnd_list", "POST"): (("dnd_list_name",), {}),
     ("add_contact_to_list", "POST"): (("list_id", "contacts"), {}),
@@ -84,7 +99,20 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
     "contacts": ("contact_number", "contact_name"),
     "dnd_contacts": ("dnd_contact_number", "dnd_contact_name"),
 }
-NUMBERS = ("agent_number", "customer_number", "destination_number", "caller_id")
+NUMBERS = ("agent_number", "customer_number", "destination_number", "caller_id", "campaign_caller_id")
+COUNTS = (
+    *(
+        "repeat",
+        "record_count",
+        "offset",
+        "calls_per_minute",
+        "repeat_count",
+        "max_retries",
+        "retry_attempts",
+    ),
+    "retry_time",
+)
+MOMENTS = ("scheduled_at", "campaign_start_date", "campaign_end_date")
 SCHEDULED_AT = "%Y-%m-%d %H:%M:%S"
 MODIFIED = {
     "0": "blind transferred successfully",
@@ -106,19 +134,54 @@ ENDINGS: Mapping[Ending, tuple[str, str]] = {
     Ending.CONGESTION: ("CONGESTION", "FAILED"),
     Ending.TTS_FAILURE: ("CANCEL", "FAILED"),
 }
+#: What the CDR of a number on a DND list holds, "Get CDR By Campaign ID".
+NOT_DIALLED: dict[str, Any] = {
+    **dict.fromkeys(("answer", "end"), "Thu, 01 Jan 1970 00:00:00 GMT"),
+    **dict.fromkeys(("billsec", "call_duration", "call_status")),
+    "dial_status": "DND",
+    "uniqueid": "",
+}
+#: What every uploaded CSV file holds.
+UPLOADED = ("919979271200", "918000681234")
 COUNTED = ("ANSWER", "BUSY", "CANCEL", "CHANUNAVAIL", "CONGESTION", "NOANSWER")
 SECONDS_LATE = 60.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_CDRS = 1000
 
 
+Told = tuple[datetime, dict[str, Any]]  # a CDR, and from when on it is told
+
+
+@dataclass(slots=True)
+class _Campaign:
+    """A campaign, the numbers of its list as it was then, and how many of them it has come to by when."""
+
+    given: Fields
+    numbers: list[str]
+    forbidden: frozenset[str]
+    next_at: datetime
+    until: datetime
+    come_to: int = 0
+    is_stopped: bool = False
+    cdrs: list[Told] = field(default_factory=list)
+
+    def status(self, now: datetime) -> str:
+        """`campaign_status`."""
+        if self.is_stopped:
+            return "4"
+        is_over = self.come_to >= len(self.numbers) or now >= self.until
+        return "0" if now < _moment(self.given, "campaign_start_date") else "3" if is_over else "1"
+
+
 @dataclass(slots=True)
 class _Account:
-    """What an account has: its calls' CDRs in order, with the moment from which they are told, and its callbacks."""
+    """What an account has: its calls' CDRs in order, its callbacks, its campaigns, and the numbers of its lists."""
 
-    cdrs: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
+    cdrs: list[Told] = field(default_factory=list)
     unended: list[tuple[datetime, str]] = field(default_factory=list)
     callbacks: dict[str, Fields] = field(default_factory=dict)
+    campaigns: dict[str, _Campaign] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Cpaas:
@@ -160,10 +223,11 @@ class Cpaas:
             return failed(400, problem)
         if path == "callback":
             return self._callback(account, request.method, given)
+        self._ring_callbacks(account_id, account)
+        self._ring_campaigns(account_id, account)
         if path.startswith("get_"):
-            self._ring_callbacks(account_id, account)
             return self._tell(account, path, given)
-        return self._change(path, given)
+        return self._change(account, path, given)
 
     def _place(
         self, account_id: str, account: _Account, path: str, given: Fields, problem: str | None
@@ -191,11 +255,39 @@ class Cpaas:
     def _ring_callbacks(self, account_id: str, account: _Account) -> None:
         """Those whose time has come: nothing of them can be seen but by asking."""
         for request_id, given in list(account.callbacks.items()):
-            due_at = _scheduled(given)
+            due_at = _moment(given, "scheduled_at")
             if due_at <= self._now():
                 del account.callbacks[request_id]
                 self._log.add(NAME, request_id, given["agent_number"], accepted=True, status="callback")
                 self._write_cdrs(account_id, account, "callback", given, request_id, due_at)
+
+    def _ring_campaigns(self, account_id: str, account: _Account) -> None:
+        """Whom they have come to meanwhile: nothing of them can be seen but by asking."""
+        now = self._now()
+        for campaign in account.campaigns.values():
+            given = campaign.given
+            apart = timedelta(minutes=1 / max(int(given.get("calls_per_minute", "60")), 1))
+            while (
+                not campaign.is_stopped
+                and campaign.come_to < len(campaign.numbers)
+                and campaign.next_at <= min(now, campaign.until)
+            ):
+                number, at = campaign.numbers[campaign.come_to], campaign.next_at
+                campaign.come_to, campaign.next_at = campaign.come_to + 1, at + apart
+                is_dnd = number in campaign.forbidden
+                theirs: dict[str, Any] = {
+                    "customer_number": "",
+                    "call_direction": "outbound-campaign",
+                    "destination_context": f"local_call_campaign_type_{given['campaign_type']}",
+                    "is_dnd": "1" if is_dnd else "0",
+                    "list_id": given["list_id"],
+                }
+                if is_dnd:
+                    theirs |= NOT_DIALLED | {"call_date": _date(at)}
+                else:
+                    self._log.add(NAME, given["list_id"], number, accepted=True, status="campaign")
+                called = {"customer_number": number, "caller_id": given["campaign_caller_id"]}
+                campaign.cdrs += self._write_cdrs(account_id, account, "campaign", called, "", at, theirs)
 
     def _write_cdrs(
         self,
@@ -205,8 +297,10 @@ class Cpaas:
         given: Fields,
         request_id: str,
         began_at: datetime,
-    ) -> None:
-        is_click = path != "outbound_call"
+        others: Mapping[str, Any] = MappingProxyType({}),
+    ) -> list[Told]:
+        """The CDRs of a call, written; `others` are what their fields hold else than said here."""
+        is_click = path in ("click2call", "callback")
         is_recorded = given.get("recording_option", "off") != "off"
         to = given["agent_number"] if is_click else given["customer_number"]
         called = given["destination_number"] if is_click else to
@@ -219,9 +313,11 @@ class Cpaas:
         ended_at = answered_at + timedelta(seconds=talks)
         scale = self._callbacks.time_scale
         over_at = began_at + timedelta(seconds=(rings + talks) * scale)
-        account.unended.append((over_at, "click2call" if is_click else path))
+        if others.get("dial_status") != "DND":
+            account.unended.append((over_at, "click2call" if is_click else path))
         if fate.delivery is Delivery.NEVER:
-            return
+            return []
+        written: list[Told] = []
         late = SECONDS_LATE * scale if fate.delivery is Delivery.LATE else 0.0
         for _ in range(2 if fate.delivery is Delivery.DOUBLED else 1):
             cdr = {
@@ -244,8 +340,11 @@ class Cpaas:
                 "recording_name": f"{request_id}.wav" if is_recorded and answered else "",
                 "request_id": request_id,
                 "uniqueid": f"{int(ended_at.timestamp())}.{len(account.cdrs) + 1}",
+                **others,
             }
-            account.cdrs.append((over_at + timedelta(seconds=late), cdr))
+            written.append((over_at + timedelta(seconds=late), cdr))
+            account.cdrs.append(written[-1])
+        return written
 
     def _callback(self, account: _Account, method: str, given: Fields) -> Response:
         if method == "POST":
@@ -264,6 +363,8 @@ class Cpaas:
     def _tell(self, account: _Account, path: str, given: Fields) -> Response:
         now = self._now()
         told = [cdr for at, cdr in account.cdrs if at <= now]
+        if "campaign_id" in given:
+            return _tell_campaign(account.campaigns.get(given["campaign_id"]), path, now)
         if path == "get_cdr_by_request_id":
             return _found([cdr for cdr in told if cdr["request_id"] == given["request_id"]])
         if path == "get_cdr_by_date":
@@ -273,33 +374,64 @@ class Cpaas:
             return succeeded(
                 result={
                     "live_calls_c2c": going_on.count("click2call"),
-                    "live_calls_campaign": 0,
+                    "live_calls_campaign": going_on.count("campaign"),
                     "live_calls_inbound": 0,
                     "live_calls_otp": going_on.count("outbound_call"),
                 }
             )
-        counts = {f"{word.lower()}_calls": [_count(told, word)] for word in COUNTED}
         if path == "get_cdr_statistics":
-            return succeeded(result={**counts, "total_calls": [len(told)]})
-        # Campaigns are not played: an account has none.
-        if path == "get_campaign_details":
-            return succeeded(message="campaign found", result=[])
-        return failed(404, "no such campaign_id")
+            return succeeded(result=_counts(told, COUNTED))
+        found = [_details(one, campaign, now) for one, campaign in account.campaigns.items()]
+        return succeeded(message="campaign found", result=found)
 
-    def _change(self, path: str, given: Fields) -> Response:
+    def _change(self, account: _Account, path: str, given: Fields) -> Response:
         if path == "modify_call":
             if given["modify_type"] in ("0", "1") and not given.get("transfer_to"):
                 return failed(400, "transfer_to is required")
             return succeeded(message=MODIFIED[given["modify_type"]])
-        if path == "create_campaign_list":
-            return succeeded(list_id=f"LS{secrets.token_hex(5)}")
-        if path == "create_campaign_dnd_list":
-            return succeeded(dnd_list_id=f"DN{secrets.token_hex(5)}")
+        if path == "create_campaign":
+            return self._create_campaign(account, given)
         if path == "stop_campaign":
-            return failed(404, "no such campaign_id")
-        kind = "DND contacts" if "dnd" in path else "contacts"
-        count = given.get("contacts") or given.get("dnd_contacts") or "2"
-        return succeeded(message=f"({count}) {kind} imported successfully")
+            if given["campaign_id"] not in account.campaigns:
+                return failed(404, "no such campaign_id")
+            account.campaigns[given["campaign_id"]].is_stopped = True
+            return succeeded(message=" campaign stopped successfully")
+        return self._change_list(account, path, given)
+
+    def _change_list(self, account: _Account, path: str, given: Fields) -> Response:
+        kind, name, letters = (
+            ("DND contacts", "dnd_list_id", "DN") if "dnd" in path else ("contacts", "list_id", "LS")
+        )
+        if path.startswith("create_"):
+            made = f"{letters}{secrets.token_hex(5)}"
+            account.lists[made] = []
+            return succeeded(**{name: made})
+        held = account.lists.get(given[name])
+        if held is None:
+            return failed(404, f"no such {name}")
+        told = given.get("contacts") or given.get("dnd_contacts")
+        numbers = told.split(",") if told else UPLOADED
+        held += [number for number in dict.fromkeys(numbers) if number not in held]
+        return succeeded(message=f"({len(numbers)}) {kind} imported successfully")
+
+    def _create_campaign(self, account: _Account, given: Fields) -> Response:
+        for name in ("list_id", "dnd_list_id"):
+            if given[name] not in account.lists:
+                return failed(404, f"no such {name}")
+        if any(one.given["campaign_name"] == given["campaign_name"] for one in account.campaigns.values()):
+            return failed(409, "campaign_name is not unique")
+        starts_at, ends_at = (_moment(given, f"campaign_{name}_date") for name in ("start", "end"))
+        if ends_at <= max(starts_at, self._now()):
+            return failed(400, "invalid campaign_end_date")
+        campaign_id = f"CM{secrets.token_hex(5)}"
+        account.campaigns[campaign_id] = _Campaign(
+            given,
+            list(account.lists[given["list_id"]]),
+            frozenset(account.lists[given["dnd_list_id"]]),
+            max(starts_at, self._now()),
+            ends_at,
+        )
+        return succeeded(campaign_id=campaign_id)
 
 
 def read_body(raw: bytes, path: str, method: str) -> tuple[Fields, str | None]:
@@ -316,7 +448,7 @@ def read_body(raw: bytes, path: str, method: str) -> tuple[Fields, str | None]:
     given = {name: value for name, value in body.items() if isinstance(value, str) and name not in ARRAYS}
     for name in ARRAYS.keys() & body.keys():
         if _is_array(name, body[name]):
-            given[name] = str(len(body[name]))  # all that is done with them
+            given[name] = ",".join(one[ARRAYS[name][0]] for one in body[name])  # all that is played of them
     return given, _wrong_field(body, given, needed, optional) or _wrong_value(given)
 
 
@@ -362,29 +494,42 @@ def _wrong_value(given: Fields) -> str | None:
     for name in NUMBERS:
         if name in given and not re.fullmatch(r"[0-9]{3,15}", given[name]):
             return f"invalid {name}"
-    for name in ("repeat", "record_count", "offset"):
+    for name in COUNTS:
         if name in given and not re.fullmatch(r"[0-9]{1,9}", given[name]):
             return f"invalid {name}"
     for name in ("start_call_date", "end_call_date"):
         if name in given and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given[name]):
             return f"invalid {name}"
     try:
-        if "scheduled_at" in given:
-            datetime.strptime(given["scheduled_at"], SCHEDULED_AT)  # noqa: DTZ007 - its zone is a field of its own
-    except ValueError:
-        return "invalid scheduled_at"
-    try:
         if "time_zone" in given:
             ZoneInfo(given["time_zone"])
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return "invalid time_zone"
+    return _wrong_moment(given) or _unsaid(given)
+
+
+def _wrong_moment(given: Fields) -> str | None:
+    for name in MOMENTS:
+        try:
+            if name in given:
+                datetime.strptime(given[name], SCHEDULED_AT)  # noqa: DTZ007 - its zone is a field of its own
+        except ValueError:
+            return f"invalid {name}"
     return None
 
 
-def _scheduled(given: Fields) -> datetime:
-    """When a callback is due."""
-    local = datetime.strptime(given["scheduled_at"], SCHEDULED_AT)  # noqa: DTZ007 - its zone is a field of its own
-    return local.replace(tzinfo=ZoneInfo(given["time_zone"])).astimezone(UTC)
+def _unsaid(given: Fields) -> str | None:
+    """What a campaign lacks to say."""
+    if "dynamic_announcement" not in given:
+        return None
+    said = "announcement_text" if given["dynamic_announcement"] == "1" else "recorded_filename"
+    return None if given.get(said) else f"{said} is required"
+
+
+def _moment(given: Fields, name: str) -> datetime:
+    """A moment, which is told on the clocks of `time_zone`."""
+    local = datetime.strptime(given[name], SCHEDULED_AT)  # noqa: DTZ007 - its zone is a field of its own
+    return local.replace(tzinfo=ZoneInfo(given.get("time_zone", "UTC"))).astimezone(UTC)
 
 
 def succeeded(**content: Any) -> Response:
@@ -408,8 +553,38 @@ def _day(cdr: Mapping[str, Any]) -> str:
     return datetime.strptime(cdr["call_date"], "%a, %d %b %Y %H:%M:%S GMT").strftime("%Y-%m-%d")  # noqa: DTZ007
 
 
-def _count(told: list[dict[str, Any]], word: str) -> int:
-    return sum(cdr["dial_status"] == word for cdr in told)
+def _tell_campaign(campaign: _Campaign | None, path: str, now: datetime) -> Response:
+    if campaign is None:
+        return failed(404, "no such campaign_id")
+    told = [cdr for at, cdr in campaign.cdrs if at <= now]
+    by_id = path == "get_cdr_by_campaign_id"
+    return _found(told) if by_id else succeeded(result=_counts(told, (*COUNTED, "DND")))
+
+
+def _counts(told: list[dict[str, Any]], words: Sequence[str]) -> dict[str, list[int]]:
+    found = {f"{word.lower()}_calls": [sum(cdr["dial_status"] == word for cdr in told)] for word in words}
+    return found | {"total_calls": [len(told)]}
+
+
+def _details(campaign_id: str, campaign: _Campaign, now: datetime) -> dict[str, str]:
+    """See "Get Campaign Details"."""
+    given = campaign.given
+    names = (
+        "calls_per_minute",
+        "campaign_caller_id",
+        "campaign_name",
+        "campaign_type",
+        "max_retries",
+        "retry_time",
+    )
+    return {
+        **{name: given.get(name, "") for name in names},
+        "campaign_id": campaign_id,
+        "campaign_start_date": _date(_moment(given, "campaign_start_date")),
+        "campaign_end_date": _date(campaign.until),
+        "campaign_status": campaign.status(now),
+        "repeat_announcement_count": given.get("repeat") or given.get("repeat_count") or "1",
+    }
 
 
 def _found(result: list[dict[str, Any]]) -> Response:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -15,7 +17,7 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 from world import World
 
-from dialer.calls.by_hand import why_not
+from dialer.calls.by_hand import why_not, why_not_during
 from dialer.cli import app
 from dialer.db import make_engine, reading, writing
 from dialer.sandbox import make_app
@@ -80,6 +82,25 @@ def test_who_may_be_in_several_zones_is_rung_when_the_window_is_open_in_all(worl
         assert "where they may be" in str(reason(world, russian, NIGHT.replace(hour=hour))), hour
     for hour in (6, 8):
         assert reason(world, russian, NIGHT.replace(hour=hour)) is None, hour
+
+
+def test_whom_nobody_can_look_at_is_rung_within_one_opening_alone(world: World) -> None:
+    kolkata = ZoneInfo("Asia/Kolkata")
+
+    def told(begins: int, ends: int, provider_id: str = "", days: int = 0) -> str | None:
+        day = datetime(2025, 6, 2, tzinfo=kolkata)
+        with reading(world.engine) as connection:
+            wanted = provider_id or world.provider_id
+            row = providers.with_ids(connection, [wanted])[wanted]
+            until = day.replace(day=2 + days, hour=ends)
+            return why_not_during(connection, row, kolkata, day.replace(hour=begins), until)
+
+    assert told(8, 21) is None
+    for begins, ends in ((7, 20), (9, 22), (22, 23)):
+        assert "on one day from 08:00 until 21:00 (Asia/Kolkata)" in str(told(begins, ends))
+    assert "make one for each day" in str(told(9, 20, days=1))
+    always, _ = world.account(calling_window={"start": "00:00", "end": "24:00"})
+    assert told(1, 23, world.provider(account_id=always), days=5) is None
 
 
 def test_what_cannot_be_looked_for_is_not_rung_and_a_device_is_no_number(world: World) -> None:
@@ -148,6 +169,41 @@ def test_a_method_rings_when_it_is_said_that_it_may_and_no_list_forbids_it(
     assert "stands on a DND list" in forbidden.stderr
     assert ANNA[1:] not in forbidden.output
     assert rung(sandbox) == [ANNA[1:]]
+
+
+def test_a_campaign_of_the_providers_own_is_made_by_day_and_when_it_is_said_that_it_may_ring(
+    sandbox: str,
+) -> None:
+    added = dialer(
+        "provider", "add", "south", "--kind=cpaas", f"--base-url={sandbox}/cpaas", "--set=account=account_1",
+        "--set=auth=k3y",
+    )  # fmt: skip
+    assert added.exit_code == 0, added.output
+    south = ("provider", "call", "south")
+    lists = [
+        json.loads(dialer(*south, method, f"{name}=mine").stdout)[made]
+        for method, name, made in (
+            ("create_campaign_list", "list_name", "list_id"),
+            ("create_campaign_dnd_list", "dnd_list_name", "dnd_list_id"),
+        )
+    ]
+    contacts = json.dumps([{"contact_number": BO[1:]}])
+    assert dialer(*south, "add_contact_to_list", f"list_id={lists[0]}", f"contacts={contacts}").exit_code == 0
+    day = datetime.now(UTC) + timedelta(days=2)
+
+    def make(ends: str, *more: str) -> Result:
+        return dialer(
+            *south, "create_campaign", "campaign_name=night", f"list_id={lists[0]}", f"dnd_list_id={lists[1]}",
+            "campaign_type=0", "campaign_caller_id=15168148111", "dynamic_announcement=1", "announcement_text=Hello",
+            f"campaign_start_date={day:%Y-%m-%d} 10:00:00", f"campaign_end_date={day:%Y-%m-%d} {ends}", *more,
+        )  # fmt: skip
+
+    assert "add --ring if that is meant" in make("20:00:00").stderr
+    assert "make one for each day" in make("22:00:00", "--ring").stderr
+    assert json.loads(dialer(*south, "get_campaign_details").stdout)["result"] == []
+    made = make("20:00:00", "--ring")
+    assert made.exit_code == 0, made.stderr
+    assert json.loads(made.stdout)["campaign_id"].startswith("CM")
 
 
 def test_what_is_wrong_is_told_before_anything_is_asked(sandbox: str) -> None:

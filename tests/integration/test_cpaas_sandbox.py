@@ -18,7 +18,7 @@ from test_sandbox import running
 
 from dialer.http import Client, make_client
 from dialer.lifecycle import AttemptState, Disposition
-from dialer.providers.asking import MAX_CDRS, check, look_up, read_cdr_page
+from dialer.providers.asking import MAX_CDRS, call_method, check, look_up, read_cdr_page
 from dialer.providers.base import Adapter, submit
 from dialer.providers.contract import (
     Asked,
@@ -51,6 +51,16 @@ CLICK: Mapping[str, Any] = {
 CALLBACK: Mapping[str, Any] = {
     "agent_number": "919979271200", "caller_id": "15168148111", "destination_number": "918000681234",
     "recording_option": "off", "time_zone": "Asia/Kolkata", "scheduled_at": "2023-08-15 12:55:00",
+}  # fmt: skip
+#: The example of "Create Campaign", with dates of the day.
+CAMPAIGN: Mapping[str, Any] = {
+    "list_id": "LS608c393614", "dnd_list_id": "DNd2b09f8f80", "campaign_name": "test_broadcast_campaign_test_volume",
+    "campaign_type": "0", "campaign_caller_id": "15168148111", "dynamic_announcement": "1", "recorded_filename": "",
+    "announcement_text": "Dear, {field1} , {field2}, Your due balance is,, {field3},,INR only",
+    "campaign_start_date": "2023-08-15 14:05:00", "campaign_end_date": "2023-08-15 20:00:00",
+    "time_zone": "Asia/Kolkata", "repeat": "2", "max_retries": "1", "retry_time": "60", "calls_per_minute": "10",
+    "voice": "Matthew", "volume": "soft", "rate": "slow", "pitch": "medium", "language_code": "en-US",
+    "tts_engine_type": "standard",
 }  # fmt: skip
 
 
@@ -122,6 +132,14 @@ def test_the_examples_of_the_reference_are_taken(path: str, body: object) -> Non
             {"list_id": "LS1", "contacts": [{"contact_name": "abc"}]},
             "contacts should be an array of contacts",
         ),
+        ("create_campaign", {**CAMPAIGN, "campaign_type": "2"}, "invalid campaign_type"),
+        ("create_campaign", {**CAMPAIGN, "dnd_list_id": ""}, "dnd_list_id is required"),
+        ("create_campaign", {**CAMPAIGN, "campaign_start_date": "now"}, "invalid campaign_start_date"),
+        ("create_campaign", {**CAMPAIGN, "calls_per_minute": "many"}, "invalid calls_per_minute"),
+        ("create_campaign", {**CAMPAIGN, "campaign_caller_id": "+15168148111"}, "invalid campaign_caller_id"),
+        ("create_campaign", {**CAMPAIGN, "flow": "{}"}, "unknown parameter flow"),
+        ("create_campaign", {**CAMPAIGN, "announcement_text": ""}, "announcement_text is required"),
+        ("create_campaign", {**CAMPAIGN, "dynamic_announcement": "0"}, "recorded_filename is required"),
         ("get_cdr_by_date", {"start_call_date": "2023-06-13"}, "end_call_date is required"),
         (
             "get_cdr_by_date",
@@ -272,6 +290,70 @@ def test_a_callback_is_made_at_its_time_unless_it_is_moved_or_deleted() -> None:
             now += timedelta(hours=1)
             assert [await cdrs(one) for one in (kept, moved)] == [["outbound-callback"]] * 2
             assert (await client.patch("callback", json=later)).status_code == 404
+
+    asyncio.run(story())
+
+
+def test_a_campaign_rings_its_list_without_those_on_its_dnd_list_until_it_is_stopped() -> None:
+    now = datetime(2023, 8, 15, 7, 0, tzinfo=UTC)  # 12:30 in India
+    played = Cpaas(CallLog(None), Callbacks(1), clock=lambda: now)
+    people = ["919979271221", "919979271201", "919979271222", "919979271223", "919979271224"]
+
+    async def story() -> None:
+        nonlocal now
+        app = Starlette(routes=[Mount("/cpaas", routes=played.routes())])
+        async with running(app) as url:
+            adapter, client = cpaas_at(url), make_client(5)
+
+            async def ask(name: str, **values: Any) -> Any:
+                return await call_method(client, adapter, name, values, timeout=5)
+
+            made_list = (await ask("create_campaign_list", list_name="mine"))["list_id"]
+            made_dnd = (await ask("create_campaign_dnd_list", dnd_list_name="not"))["dnd_list_id"]
+            contacts = [{"contact_number": one} for one in people]
+            told = await ask("add_contact_to_list", list_id=made_list, contacts=contacts)
+            assert told["message"] == "(5) contacts imported successfully"
+            forbidden = [{"dnd_contact_number": people[2]}]
+            await ask("add_dnd_contact_to_list", dnd_list_id=made_dnd, dnd_contacts=forbidden)
+            wanted = {name: value for name, value in CAMPAIGN.items() if value}
+            wanted |= {"list_id": made_list, "dnd_list_id": made_dnd}
+            with pytest.raises(ProviderError, match="no such list_id"):
+                await ask("create_campaign", **(wanted | {"list_id": "LS1"}))
+            campaign_id = (await ask("create_campaign", **wanted))["campaign_id"]
+            with pytest.raises(ProviderError, match="not unique"):
+                await ask("create_campaign", **wanted)
+
+            async def status() -> str:
+                (found,) = (await ask("get_campaign_details"))["result"]
+                assert found["campaign_id"] == campaign_id
+                return str(found["campaign_status"])
+
+            async def ends() -> list[tuple[str, str]]:
+                cdrs = (await ask("get_cdr_by_campaign_id", campaign_id=campaign_id))["result"]
+                assert {(cdr["call_direction"], cdr["list_id"]) for cdr in cdrs} <= {
+                    ("outbound-campaign", made_list)
+                }
+                return [(cdr["dialed_number"], cdr["dial_status"]) for cdr in cdrs]
+
+            assert (await status(), await ends()) == ("0", [])
+            now = datetime(2023, 8, 15, 8, 35, 13, tzinfo=UTC)  # it has begun, at ten calls a minute
+            assert await status() == "1"
+            assert (await ask("get_live_call_statistics"))["result"]["live_calls_campaign"] == 1
+            now += timedelta(minutes=2)
+            assert (await status(), len(await ends())) == ("3", 5)
+            assert await ends() == [
+                (one, {people[1]: "BUSY", people[2]: "DND"}.get(one, "ANSWER")) for one in people
+            ]
+            counts = (await ask("get_campaign_cdr_statistics", campaign_id=campaign_id))["result"]
+            assert (counts["answer_calls"], counts["dnd_calls"], counts["total_calls"]) == ([3], [1], [5])
+            second = await ask("create_campaign", **(wanted | {"campaign_name": "second"}))
+            assert (await ask("stop_campaign", **second))["message"] == " campaign stopped successfully"
+            now += timedelta(minutes=5)
+            rung = (await ask("get_cdr_by_campaign_id", **second))["result"]
+            assert len(rung) == 1, "who was rung before it was stopped"
+            with pytest.raises(ProviderError, match="no such campaign_id"):
+                await ask("stop_campaign", campaign_id="CM1")
+            await client.aclose()
 
     asyncio.run(story())
 

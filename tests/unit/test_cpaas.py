@@ -62,6 +62,16 @@ CDR: dict[str, Any] = {
     "request_id": "b5e66bf36f",
     "uniqueid": "1688710079.868",
 }
+#: The example of "Create Campaign".
+CAMPAIGN: dict[str, str] = {
+    "list_id": "LS608c393614", "dnd_list_id": "DNd2b09f8f80", "campaign_name": "test_broadcast_campaign_test_volume",
+    "campaign_type": "0", "campaign_caller_id": "15168148111", "dynamic_announcement": "1", "recorded_filename": "",
+    "announcement_text": "Dear, {field1} , {field2}, Your due balance is,, {field3},,INR only",
+    "campaign_start_date": "2023-09-25 14:05:00", "campaign_end_date": "2023-09-26 20:00:00",
+    "time_zone": "Asia/Kolkata", "repeat": "2", "max_retries": "1", "retry_time": "60", "calls_per_minute": "10",
+    "voice": "Matthew", "volume": "soft", "rate": "slow", "pitch": "medium", "language_code": "en-US",
+    "tts_engine_type": "standard",
+}  # fmt: skip
 NEVER = "Thu, 01 Jan 1970 00:00:00 GMT"
 ASKED = Asked("AT1", "b5e66bf36f", "+919979271234", "+15168148111", NOW)
 UNHEARD = replace(ASKED, provider_reference=None)
@@ -500,6 +510,11 @@ def built(name: str, /, **values: Any) -> ProviderRequest:
             "POST", "add_dnd_contact_to_list",
             {"dnd_list_id": "DN1", "dnd_contacts": [{"dnd_contact_name": "abc", "dnd_contact_number": "918000681234"}]},
         ),
+        (
+            "create_campaign",
+            {name: value for name, value in CAMPAIGN.items() if value} | {"repeat": 2, "calls_per_minute": 10},
+            "POST", "create_campaign", CAMPAIGN,
+        ),
         ("get_cdr_statistics", {}, "GET", "get_cdr_statistics", None),
         ("create_campaign_list", {"list_name": "mine"}, "POST", "create_campaign_list", {"list_name": "mine"}),
     ],
@@ -514,7 +529,9 @@ def test_a_method_is_asked_as_in_the_reference(
 
 def test_what_has_somebody_rung_says_so() -> None:
     rings = {name for name, method in METHODS.items() if method.rings}
-    assert rings == {"callback_create", "callback_update", "transfer_call", "attend_transfer"}
+    assert rings == {
+        "callback_create", "callback_update", "transfer_call", "attend_transfer", "create_campaign"
+    }  # fmt: skip
     assert all(METHODS[name].changes for name in rings)
 
 
@@ -538,6 +555,26 @@ def test_whom_a_method_rings_and_when_stands_in_its_parameters() -> None:
     for wrong in ({"scheduled_at": "tomorrow"}, {"time_zone": "Mars/Base"}):
         with pytest.raises(ProviderError, match=next(iter(wrong))):
             made_at(at | wrong)
+
+
+def test_when_a_campaign_rings_stands_in_its_dates() -> None:
+    during = METHODS["create_campaign"].rung_during
+    assert during is not None
+    zone, begins_at, ends_at = during(CAMPAIGN)
+    assert zone.key == "Asia/Kolkata"
+    assert begins_at == datetime(2023, 9, 25, 8, 35, tzinfo=UTC)
+    assert ends_at == datetime(2023, 9, 26, 14, 30, tzinfo=UTC)
+    dates = {name: value for name, value in CAMPAIGN.items() if name.endswith("_date")}
+    assert during(dates)[1] == datetime(2023, 9, 25, 14, 5, tzinfo=UTC), "UTC unless told"
+    with pytest.raises(ProviderError, match="campaign_end_date is no moment"):
+        during(CAMPAIGN | {"campaign_end_date": "2023-09-26"})
+
+
+@pytest.mark.parametrize(("how", "lacking"), [("1", "announcement_text"), ("0", "recorded_filename")])
+def test_a_campaign_that_says_nothing_is_not_asked_for(how: str, lacking: str) -> None:
+    said = {name: value for name, value in CAMPAIGN.items() if value} | {"dynamic_announcement": how}
+    with pytest.raises(ProviderError, match=f"needs {lacking}"):
+        built("create_campaign", **{name: value for name, value in said.items() if name != lacking})
 
 
 def test_a_methods_answer_is_what_stands_in_the_envelope() -> None:

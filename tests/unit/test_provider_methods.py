@@ -49,7 +49,7 @@ DOCUMENTED: dict[str, dict[str, set[str]]] = {
         "Create Campaign DND List": {"create_campaign_dnd_list"},
         "Add DND Contacts To List": {"add_dnd_contact_to_list"},
         "Add DND Contacts to List via CSV File": {"import_dnd_contacts_csv"},
-        "Create Campaign": set(),
+        "Create Campaign": {"create_campaign"},
         "Stop Campaign": {"stop_campaign"},
         "Get Campaign Details": {"get_campaign_details"},
         "Get CDR By Date": {"get_cdr_by_date"},
