@@ -93,6 +93,19 @@ def test_only_those_who_were_not_reached_are_dialled_again(world: World) -> None
     world.check()
 
 
+def test_whom_a_dnd_list_kept_from_being_dialled_is_left_out_though_they_are_off_it_since(
+    world: World,
+) -> None:
+    world.forbid(number(50))
+    campaign = world.campaign(world.contact_list(people(2)))
+    world.end(world.dial(world.release()), "busy")
+    world.clock.forward(1)
+    world.release()
+    with writing(world.engine) as connection:
+        connection.execute(t.dnd_number.delete())
+    assert redial(world, campaign) == [number(51)]
+
+
 def test_the_new_list_carries_what_the_text_asks_for(world: World) -> None:
     given = [
         NewContact(
