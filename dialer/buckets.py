@@ -1,7 +1,8 @@
 """Files in buckets that speak S3, by obstore (`pip install dialer[s3]`), which is imported when a bucket is used.
 
 Credentials, region and endpoint come from the usual environment: `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or a
-role of the host, container or pod; `AWS_REGION`; `AWS_ENDPOINT_URL` for other servers than Amazon's.
+role of the host, container or pod; `AWS_REGION`; `AWS_ENDPOINT_URL` for other servers than Amazon's, and
+`AWS_CONDITIONAL_PUT=disabled` for those that refuse conditions on what is written.
 """
 
 # ruff: noqa: PLC0415 - 6 MB and 100 ms that most installations need not spend
@@ -12,7 +13,7 @@ import errno
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SCHEME = "s3://"
 #: Bytes of one request: a batch of an import is read in a few.
 READ_AT_ONCE = 4 * 1024 * 1024
+#: Bytes up to which an object is written in one request; it is in memory meanwhile.
+WRITE_AT_ONCE = 16 * 1024 * 1024
 #: How often, and how long, a request is tried again.
 TRIES = 5
 TRIED_FOR = timedelta(seconds=20)
@@ -89,13 +92,23 @@ def walked(folder: str) -> Iterator[tuple[str, int, datetime]]:
 
 
 def put(location: str, file: BinaryIO) -> None:
-    """Write an object that is not there yet, in parts where it is long. Raises `FileExistsError`, `BucketError`."""
+    """Write an object that is not there yet, in parts where it is long. Raises `FileExistsError`, `BucketError`.
+
+    Of several under one name that are written at the same moment the first one stays; of long ones the last, for a
+    condition (`If-None-Match`) belongs to one request.
+    """
     import obstore
 
     store, key = _store_and_key(location)
     if look(location) is not None:
-        raise FileExistsError(errno.EEXIST, "there is an object of that name")
+        raise _taken()
     with _told():
+        if file.seek(0, io.SEEK_END) <= WRITE_AT_ONCE:
+            with suppress(NotImplementedError):  # AWS_CONDITIONAL_PUT=disabled
+                file.seek(0)
+                obstore.put(store, key, file, mode="create")
+                return
+        file.seek(0)
         obstore.put(store, key, file)
 
 
@@ -109,6 +122,10 @@ def remove(location: str) -> None:
             obstore.delete(store, key)
         except FileNotFoundError:
             return
+
+
+def _taken() -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "there is an object of that name")
 
 
 class _Object(io.RawIOBase):
@@ -158,6 +175,8 @@ def _told() -> Iterator[None]:
 
     try:
         yield
+    except exceptions.AlreadyExistsError:
+        raise _taken() from None
     except exceptions.PreconditionError:
         raise ChangedError from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):

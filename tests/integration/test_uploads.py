@@ -19,7 +19,7 @@ import xlsxwriter
 from buckets import BUCKET, bucket
 from sqlalchemy import Engine
 
-from dialer import accounts, uploads
+from dialer import accounts, buckets, uploads
 from dialer.buckets import BucketError, ChangedError
 from dialer.db import reading, writing
 from dialer.errors import Conflict, FieldError, NoRoom
@@ -385,6 +385,42 @@ def test_of_two_files_that_come_at_the_same_time_one_that_does_not_fit_beside_th
         add("third.wav", SentAtTheSameTime(b"x" * 400, lambda: add("fourth.wav", io.BytesIO(b"x" * 600))))
     assert names() == ["first.wav", "fourth.wav"]
     assert uploads.used(place.settings, place.account.id) == 1000
+
+
+class ReadAtTheSameTime(SentAtTheSameTime):
+    """The same, when it is written already."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return io.BytesIO.seek(self, offset, whence)
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return super().read(size)
+
+
+def test_of_two_files_of_one_name_that_come_at_the_same_time_the_first_stays(place: Place) -> None:
+    def add(file: io.BytesIO) -> uploads.Upload:
+        return uploads.add(place.settings, place.account.id, "file", "hello.wav", file)
+
+    with pytest.raises(Conflict, match="already"):
+        add(ReadAtTheSameTime(b"second", lambda: place.put("hello.wav", b"first")))
+    with uploads.find(place.settings, place.account.id, "file", "hello.wav").open() as file:
+        assert file.read() == b"first"
+    assert uploads.used(place.settings, place.account.id) == len(b"first")
+
+
+def test_a_server_without_conditions_is_written_to_all_the_same(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONDITIONAL_PUT", "disabled")
+    buckets._store.cache_clear()
+    try:
+        added = uploads.add(place.settings, place.account.id, "file", "hello.wav", io.BytesIO(b"first"))
+        with added.open() as file:
+            assert file.read() == b"first"
+    finally:
+        buckets._store.cache_clear()
 
 
 def test_nothing_is_left_where_there_are_no_uploads(place: Place) -> None:
