@@ -7,7 +7,7 @@ Every id that a route takes is one that there is: one that `Things` cannot make 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 import schemathesis
 import sqlalchemy as sa
 from document import DOCUMENT, OPERATIONS, examples
+from gateway import Says, gateway
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -26,10 +27,12 @@ from schemathesis.specs.openapi.checks import (
 )
 from things import ONE, Things
 from upstream import Upstream
+from world import World
 
 from dialer.api.v1 import examples as shown
 from dialer.db import writing
 from dialer.keys import Scope
+from dialer.secrets import SecretBox
 from dialer.store import tables as t
 
 #: Sent to each route: by the suite, and by its slow part.
@@ -51,8 +54,8 @@ BEARERS = ("Authorization", "account", "auth")
 EACH = pytest.mark.parametrize(("path", "method"), OPERATIONS)
 
 _OF_CAMPAIGN = "/v1/campaigns/{campaign_id}"
-#: What needs a provider or the scheduler before it can be done: test_modify_call.py and test_redial.py have them.
-NEEDS_MORE = {("/api/modify_call", "post"), (f"{_OF_CAMPAIGN}/redial", "post")}
+#: What needs a call that is going on, or a campaign that is over, before it can be done.
+_MODIFY, _REDIAL = ("/api/modify_call", "post"), (f"{_OF_CAMPAIGN}/redial", "post")
 #: What is asked before, for a thing to be where the request can do something.
 BEFORE: Mapping[tuple[str, str], tuple[str, ...]] = {
     (f"{_OF_CAMPAIGN}/pause", "post"): (f"{_OF_CAMPAIGN}/start",),
@@ -174,16 +177,66 @@ def test_every_body_of_v1_has_an_example() -> None:
     assert taken == shown.ONE.keys() | shown.SEVERAL.keys()
 
 
-@pytest.mark.parametrize(("path", "method"), [one for one in OPERATIONS if one not in NEEDS_MORE])
+@pytest.fixture
+def engine(on_sqlite: Upstream, redis_server: str) -> Iterator[World]:
+    """The engine behind the API, a step at a time."""
+    made = World(on_sqlite.engine, redis_server, box=SecretBox(on_sqlite.settings.secret_keys()))
+    made.clock.now = on_sqlite.clock.now
+    made.set_provider(priority=1)  # of several in whose words it can tell how calls ended
+    yield made
+    made.close()
+
+
+def test_the_example_of_a_call_that_is_changed_is_taken(
+    on_sqlite: Upstream, things: Things, engine: World
+) -> None:
+    with gateway() as server:
+        server.rest = Says(
+            body=b'{"response": {"message": "blind transferred successfully", "success": "true"}}'
+        )
+        own = {"account": "account_1", "auth": "k3y"}
+        on_sqlite.add_provider(
+            name="there", kind="cpaas", base_url=server.url, credentials=engine.box.seal(own)
+        )
+
+        def ready() -> None:
+            talk = shown.SEVERAL["POST /v1/calls"]["two people who are connected"] | {"provider": "there"}
+            call_id = on_sqlite.got("POST", "/v1/calls", talk, status=202)["id"]
+            (attempt_id,) = engine.dial([call_id])
+            things.put("channel", attempt_id)
+
+        check_what_is_shown(on_sqlite, things, *_MODIFY, ready)
+    assert len(server.came) == 1
+
+
+def test_the_example_of_a_redial_is_taken(on_sqlite: Upstream, things: Things, engine: World) -> None:
+    def ready() -> None:
+        on_sqlite.got("POST", filled(things, f"{_OF_CAMPAIGN}/start"))
+        engine.end(engine.dial(engine.release()), "busy")
+        engine.clock.forward(1)
+        engine.release()
+
+    check_what_is_shown(on_sqlite, things, *_REDIAL, ready)
+
+
+@pytest.mark.parametrize(("path", "method"), [one for one in OPERATIONS if one not in (_MODIFY, _REDIAL)])
 def test_what_is_shown_is_taken_and_who_changed_what_is_noted(
     on_sqlite: Upstream, things: Things, path: str, method: str
 ) -> None:
+    check_what_is_shown(on_sqlite, things, path, method)
+
+
+def check_what_is_shown(
+    on_sqlite: Upstream, things: Things, path: str, method: str, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Each example of a request is taken, once all is `ready`."""
     content, responses = body_of(path, method), DOCUMENT["paths"][path][method]["responses"]
     bodies = examples(content[JSON]) if JSON in content else [] if FORM in content else [None]
     for body in bodies:
         things.forget()
         for earlier in BEFORE.get((path, method), ()):
             on_sqlite.got("POST", filled(things, earlier))
+        ready()
         given = on_file(on_sqlite, owned(things, path, body))
         address = filled(things, path)
         on_sqlite.clock.advance(seconds=31)  # after which a code may be sent again

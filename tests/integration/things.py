@@ -69,6 +69,10 @@ class Things:
         """Make new ones when they are next asked for."""
         self._ids.clear()
 
+    def put(self, name: str, its_id: str) -> None:
+        """Have it be this one, until they are forgotten."""
+        self._ids[_SAME_AS.get(name, name)] = its_id
+
     def own(self, path: str, name: str, given: Any) -> Any:
         """What stands in this parameter or field of this route, an own id in the place of any other; `given` where it
         holds none."""
