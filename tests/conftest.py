@@ -15,6 +15,7 @@ from redis import Redis
 from secrecy import pytest_runtest_makereport
 
 from dialer.embedded import EmbeddedServer
+from dialer.memory import keep_for_good
 from dialer.providers.base import Adapter
 from dialer.providers.contract import ProviderConfig
 from dialer.providers.kinds import make_adapter
@@ -30,6 +31,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("dialer")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all that they import stay to the end: the collector need not look through them again."""
+    keep_for_good()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -47,13 +48,27 @@ async def running(app: Starlette) -> AsyncIterator[str]:
     with socket.socket(proto=socket.IPPROTO_TCP) as sock:  # so that asyncio sets TCP_NODELAY
         sock.bind(("127.0.0.1", 0))
         server = make_server(app)
-        serving = asyncio.create_task(server.serve(sockets=[sock]))
-        await until(lambda: server.started)
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup(sockets=[sock])
+        await server.on_tick(0)  # which dates its replies
         try:
             yield f"http://127.0.0.1:{sock.getsockname()[1]}"
         finally:
-            server.should_exit = True
-            await serving
+            await stop(server)
+
+
+async def stop(server: uvicorn.Server) -> None:
+    """Hang up on everybody. `Server.shutdown` says good-bye first, and takes longer for it than most tests."""
+    for listener in server.servers:
+        listener.close()
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    with suppress(TimeoutError):
+        await until(lambda: not server.server_state.tasks, deadline=1)
+    for task in server.server_state.tasks:
+        task.cancel()
+    await server.lifespan.shutdown()
 
 
 async def until(condition: Callable[[], bool], deadline: float = 15) -> None:
