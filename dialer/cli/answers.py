@@ -29,6 +29,11 @@ Body = Annotated[
 ]
 
 
+IdempotencyKey = Annotated[str | None, typer.Option(help="Asked for again under it, nobody is rung twice.")]
+#: Whom to add, see `contacts_in`.
+Numbers = Annotated[list[str] | None, typer.Argument(metavar="[NUMBER]…", help="Numbers to call.")]
+
+
 def timed(answer: Any) -> Any:
     """An answer whose texts that are times (`…_at`, `at`, `…_until`, `…_date`) have become times."""
     if isinstance(answer, Mapping):
@@ -82,6 +87,14 @@ def read_body(path: str | None) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise CommandError(f"{path} holds no JSON object: write it as the API takes it.")
     return body
+
+
+def contacts_in(body: str | None, numbers: Sequence[str] | None) -> list[Any]:
+    """The contacts of a body, and of numbers alone. Wrong usage when there are none."""
+    contacts = [*read_body(body).get("contacts", []), *({"number": one} for one in numbers or ())]
+    if not contacts:
+        raise typer.BadParameter("name a number, or give --body.", param_hint="NUMBER")
+    return contacts
 
 
 def pairs(option: str, words: Sequence[str] | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dialer.cli import answers
-from dialer.cli.answers import MOST, Body, Limit, given, pairs, read_body, show_all
+from dialer.cli.answers import MOST, Body, IdempotencyKey, Limit, given, pairs, read_body, show_all
 from dialer.cli.errors import CommandError
 from dialer.cli.options import spread
 from dialer.cli.output import Json, print_json
@@ -97,9 +97,7 @@ def create(
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Given back with it. Repeatable.")
     ] = None,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="Asked for again under it, the call is not made twice.")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
     body: Body = None,
     json: Json = False,
     url: Url = None,
@@ -211,9 +209,7 @@ def batch(
     file: Annotated[
         str, typer.Argument(metavar="FILE", help='JSON, `{"calls": […]}` with up to 1,000; - is stdin.')
     ],
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="Asked for again under it, the calls are not made twice.")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     account: Account = None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from dialer.cli import answers
-from dialer.cli.answers import MOST, Body, Limit, given, read_body, show_all
+from dialer.cli.answers import MOST, Body, IdempotencyKey, Limit, given, read_body, show_all
 from dialer.cli.output import Json
 from dialer.cli.reach import Account, Url, reach, reaching
 
@@ -33,9 +33,7 @@ def create(
     at: At = None,
     time_zone: TimeZone = None,
     record: Annotated[bool, typer.Option("--record", help="Record what is said.")] = False,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="Asked for again under it, the callback is not made twice.")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
     body: Body = None,
     json: Json = False,
     url: Url = None,

@@ -194,7 +194,7 @@ def watch(campaign_id: CampaignId, json: Json = False, url: Url = None, account:
 @app.command()
 def append(
     campaign_id: CampaignId,
-    numbers: Annotated[list[str] | None, typer.Argument(metavar="[NUMBER]…", help="Numbers to call.")] = None,
+    numbers: answers.Numbers = None,
     body: answers.Body = None,
     json: Json = False,
     url: Url = None,
@@ -204,9 +204,7 @@ def append(
 
     Numbers alone, or with names and fields by --body, `{"contacts": […]}`.
     """
-    contacts = [*answers.read_body(body).get("contacts", []), *({"number": one} for one in numbers or ())]
-    if not contacts:
-        raise typer.BadParameter("name a number, or give --body.", param_hint="NUMBER")
+    contacts = answers.contacts_in(body, numbers)
     with reach_campaign(url, account, campaign_id) as api:
         added = api.campaigns.add_contacts(campaign_id, contacts)
     print_one(timed(added), as_json=json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dialer.cli import answers
-from dialer.cli.answers import Body, given, pairs, read_body, window
+from dialer.cli.answers import Body, IdempotencyKey, given, pairs, read_body, window
 from dialer.cli.campaign import CampaignId, reach_campaign
 from dialer.cli.campaign import app as campaigns
 from dialer.cli.options import spread
@@ -168,9 +168,7 @@ def try_call(
         typer.Option(metavar="NAME=VALUE", help="What is spoken instead of a contact's. Repeatable."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="{contact_name}, with --field.")] = None,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="Asked for again under it, nobody is rung twice.")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
     json: Json = False,
     url: Url = None,
     account: Account = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dialer.cli import answers
-from dialer.cli.answers import MOST, Body, Limit, read_body, show_all
+from dialer.cli.answers import MOST, Body, Limit, Numbers, contacts_in, show_all
 from dialer.cli.output import Json, remark
 from dialer.cli.reach import Account, Url, reach, reach_list
 
@@ -82,7 +82,7 @@ def contacts(
 @app.command()
 def add(
     list_: ListName,
-    numbers: Annotated[list[str] | None, typer.Argument(metavar="[NUMBER]…", help="Numbers to call.")] = None,
+    numbers: Numbers = None,
     body: Body = None,
     json: Json = False,
     url: Url = None,
@@ -92,9 +92,7 @@ def add(
 
     Numbers alone, or with names and fields by --body, `{"contacts": […]}`.
     """
-    wanted = [*read_body(body).get("contacts", []), *({"number": one} for one in numbers or ())]
-    if not wanted:
-        raise typer.BadParameter("name a number, or give --body.", param_hint="NUMBER")
+    wanted = contacts_in(body, numbers)
     with _reach(url, account, list_) as (api, list_id):
         added = api.lists.add_contacts(list_id, wanted)
     answers.show(added, as_json=json)

@@ -48,12 +48,14 @@ def set_(
     Choose one: --connect, --call-back with --connect, --opt-out, --refuse, or --say or --play alone, after which the
     caller is hung up on. A number has one rule; its provider must be set to ask us.
     """
-    numbers = rung.numbers(what.connect or [])
-    action = what.action(says=bool(heard.say or heard.play))
+    rule: dict[str, Any] = {
+        **given(numbers=rung.numbers(what.connect or [])),
+        "action": what.action(says=bool(heard.say or heard.play)),
+        **heard.fields(),
+        **rung.fields(),
+    }
     with reach(url, account) as api:
-        made = api.inbound_rules.set(
-            number, action=action, **given(numbers=numbers), **heard.fields(), **rung.fields()
-        )
+        made = api.inbound_rules.set(number, **rule)
     answers.show(made, as_json=json)
     if json:
         return
