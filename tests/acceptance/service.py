@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import command_line
 import httpx
 import psutil
 import secrecy
@@ -270,16 +271,9 @@ class Service:
 
     def cli(self, *arguments: str) -> Any:
         """`dialer … ` that must succeed; what it printed on stdout, read as JSON when `--json` was asked."""
-        done = subprocess.run(
-            [sys.executable, "-m", "dialer", *arguments],
-            env={**self.env, "TEST_ACCESS_KEY": ACCESS_KEY, "TEST_CALLBACK_PASSWORD": CALLBACK_LOGIN[1]},
-            cwd=self.logs,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        secrets = {"TEST_ACCESS_KEY": ACCESS_KEY, "TEST_CALLBACK_PASSWORD": CALLBACK_LOGIN[1]}
+        done = command_line.run(arguments, self.env | secrets, self.logs, WITHIN)
+        assert done.exit_code == 0, done.stderr
         with (self.logs / "cli.log").open("a") as log:
             log.write(done.stderr)
         return json.loads(done.stdout) if "--json" in arguments else done.stdout
