@@ -183,7 +183,7 @@ def update(
     """
     from dialer.db import writing
     from dialer.providers import setup
-    from dialer.store import providers
+    from dialer.store import inbound, providers
 
     given = {
         "base_url": base_url,
@@ -216,7 +216,14 @@ def update(
             changed = sorted({*settings, *(name for name, value in given.items() if value is not None)})
             for account_id in {row.account_id, values.get("account_id", row.account_id)}:
                 note(connection, account_id, "provider.change", row.id, changed=changed)
+            is_shared_now = row.account_id is not None and values.get("account_id", row.account_id) is None
+            claimed = inbound.count_claimed(connection, row.account_id) if is_shared_now else 0
         print_one(_shown(engine, name), as_json=json)
+    if claimed:
+        remark(
+            f"{claimed} inbound rules that its account made itself do not hold here any more: numbers may be others' "
+            "now. Those that `dialer inbound set` gives it do."
+        )
 
 
 @app.command("test")

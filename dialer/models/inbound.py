@@ -38,6 +38,9 @@ class InboundRule(SQLModel, table=True):
 
     e164: str = Field(primary_key=True, sa_type=E164)
     account_id: str = Field(foreign_key="account.id", sa_type=PublicId)
+    #: Whether the account took the number for itself, as it may where its providers are its own, and nobody said that
+    #: it is its number elsewhere: the rule does not hold at a provider that several share, or come to share.
+    claimed: bool | None = None
     action: str = Field(sa_type=State)
     #: Whom the caller is connected with: E.164, or `{"number": E.164, "seconds": S}` for one that is rung for a time of
     #: its own.

@@ -14,7 +14,8 @@ from dialer.store.tables import AnyRow, Rows, in_many, inbound_call, inbound_rul
 
 
 def rule_of(connection: Connection, provider_id: str, called: str) -> AnyRow | None:
-    """The rule of a number that was called through this provider: only of an account that may use it."""
+    """The rule of a number that was called through this provider: only of an account that may use it. Where others may,
+    too, one that its account has only claimed is none."""
     return connection.execute(
         sa.select(inbound_rule)
         .select_from(inbound_rule.join(provider, _may_use()))
@@ -23,7 +24,8 @@ def rule_of(connection: Connection, provider_id: str, called: str) -> AnyRow | N
 
 
 def _may_use() -> ColumnElement[bool]:
-    return sa.or_(provider.c.account_id.is_(None), provider.c.account_id == inbound_rule.c.account_id)
+    is_shared = sa.and_(provider.c.account_id.is_(None), inbound_rule.c.claimed.is_not(True))
+    return sa.or_(is_shared, provider.c.account_id == inbound_rule.c.account_id)
 
 
 def has_rule(connection: Connection, e164: str) -> bool:
@@ -45,6 +47,14 @@ def rules(
     chosen = sa.true() if account_id is None else inbound_rule.c.account_id == account_id
     statement = sa.select(inbound_rule).where(chosen, inbound_rule.c.e164 > after)
     return connection.execute(statement.order_by(inbound_rule.c.e164).limit(limit)).all()
+
+
+def count_claimed(connection: Connection, account_id: str) -> int:
+    """How many rules an account has only claimed."""
+    chosen = sa.select(sa.func.count()).where(
+        inbound_rule.c.account_id == account_id, inbound_rule.c.claimed.is_(True)
+    )
+    return connection.execute(chosen).scalar_one()
 
 
 def add_rule(connection: Connection, row: Mapping[str, Any]) -> None:

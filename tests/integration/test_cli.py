@@ -44,6 +44,7 @@ from dialer.store.tables import (
     dnd_list,
     dnd_mirror,
     dnd_number,
+    inbound_rule,
     provider,
 )
 
@@ -1033,6 +1034,23 @@ def test_each_number_is_rung_for_as_long_as_is_said(home: Path) -> None:
         assert (made["ring_seconds"], made["numbers"]) == (seconds, ["+79684881033", other]), options
     twice = ("inbound", "set", "Acme", office, both[0], both[0], "--ring=15", "--ring=40")
     assert "rung for one time alone" in failing(*twice)
+
+
+def test_whoever_shares_a_provider_hears_of_rules_that_do_not_hold_there_any_more(engine: Engine) -> None:
+    data("account", "create", "Acme")
+    data("provider", "add", "own", "--account=Acme", *IOTCOMMS)
+    data("inbound", "set", "Acme", "+79586488002", "--connect=+79684881033")
+    assert "inbound rules" not in dialer("provider", "update", "own", "--account=").stderr
+    data("provider", "update", "own", "--account=Acme")
+    with writing(engine) as connection:
+        connection.execute(inbound_rule.update().values(claimed=True))  # as where there are several accounts
+    assert (
+        "1 inbound rules that its account made itself"
+        in dialer("provider", "update", "own", "--account=").stderr
+    )
+    assert data("inbound", "show", "Acme", "+79586488002")["asked_by"] == []
+    data("inbound", "set", "Acme", "+79586488002", "--connect=+79684881033")
+    assert data("inbound", "show", "Acme", "+79586488002")["asked_by"] == ["own"]
 
 
 MTT = ["--kind=mtt-callback", "--set=username=u", "--set=password=s3cret", "--set=customer_name=110000777"]

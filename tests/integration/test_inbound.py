@@ -235,6 +235,18 @@ def test_a_rule_does_not_hold_for_a_provider_of_another_account(world: World, cl
     assert asked(world, client)["followme_struct"][1][0]["ACTIVE"] == "Y"
 
 
+def test_a_rule_that_an_account_has_only_claimed_holds_at_no_provider_that_others_share(
+    world: World, client: httpx.Client
+) -> None:
+    rule(world, InboundAction.CONNECT, DESK, claimed=True)
+    world.set_provider(account_id=world.account_id)
+    assert asked(world, client)["followme_struct"][1][0]["ACTIVE"] == "Y"
+    world.set_provider(account_id=None)
+    assert asked(world, client)["followme_struct"] == REFUSED["followme_struct"]
+    change(world, claimed=False)
+    assert asked(world, client)["followme_struct"][1][0]["ACTIVE"] == "Y"
+
+
 def test_a_question_that_makes_no_sense_is_kept_and_answered_ok(world: World, client: httpx.Client) -> None:
     body = {**question(), "params": {}}
     answer = client.post(f"/webhooks/{world.provider_id.lower()}/token", json=body)

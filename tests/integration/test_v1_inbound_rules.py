@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 from upstream import Upstream
 
-from dialer.db import writing
+from dialer.api.operator import operators_app
+from dialer.cli.in_process import InProcess
+from dialer.db import reading, writing
 from dialer.keys import Scope
+from dialer.store import accounts
 from dialer.store import tables as t
 
 OFFICE, DESK, OTHER = "+79586488002", "+79684881033", "+79684881044"
@@ -151,6 +155,24 @@ def test_where_accounts_share_a_provider_the_operator_gives_a_number_its_first_r
     assert upstream.got("PUT", PATH, CONNECT)["asked_by"] == ["own", "shared"]
     assert upstream.ask("DELETE", PATH).status_code == 204
     upstream.refused(403, "PUT", PATH, CONNECT)
+
+
+def test_a_number_that_an_account_claimed_is_not_its_own_at_a_provider_that_comes_to_be_shared(
+    upstream: Upstream,
+) -> None:
+    assert upstream.got("PUT", PATH, CONNECT)["asked_by"] == ["own"]
+    with writing(upstream.engine) as connection:
+        connection.execute(t.provider.update().values(account_id=None))
+    assert upstream.got("GET", PATH)["asked_by"] == []
+    upstream.got("PUT", PATH, {"action": "REFUSE"})  # nor does a change make it so
+    assert upstream.got("GET", PATH)["asked_by"] == []
+    with reading(upstream.engine) as connection:
+        account = accounts.with_id(connection, upstream.account_id)
+    assert account is not None
+    app = operators_app(upstream.engine, upstream.settings, account)
+    with httpx.Client(transport=InProcess(app), base_url="http://here") as operator:
+        assert operator.put(PATH, json=CONNECT).json()["asked_by"] == ["own"]
+    assert upstream.got("PUT", PATH, CONNECT)["asked_by"] == ["own"]
 
 
 def test_who_has_the_installation_alone_shares_with_nobody(upstream: Upstream) -> None:

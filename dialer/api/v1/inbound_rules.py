@@ -135,7 +135,8 @@ class InboundRuleHere(InboundRule):
     """The same, and who would ask for it."""
 
     asked_by: list[str] = Field(
-        description="the enabled providers that ask what becomes of calls; none: nobody hears of them"
+        description="the enabled providers that ask what becomes of calls, and at which the rule holds; none: nobody "
+        "hears of them"
     )
     unable: dict[str, str] = Field(
         description="what of it would not be done, should the number be at one of those: a sentence by their names"
@@ -169,7 +170,8 @@ def set_inbound_rule(number: str, body: InboundRuleForm, caller: Admin, tools: W
     """Say what becomes of calls to a number, in place of what was said before. It holds for the next caller.
 
     A number is one account's. Where several accounts share a provider that asks, or none does yet, the operator gives a
-    number its first rule."""
+    number its first rule. One that an account gives itself holds at providers of its own alone, should others come to
+    be shared, until the operator sets it."""
     now, e164 = tools.now, written_number(number, caller.account, tools)
     region = caller.account.default_region or tools.settings.default_region
     columns = inbound_form.read(body.model_dump(), e164, region)
@@ -182,6 +184,8 @@ def set_inbound_rule(number: str, body: InboundRuleForm, caller: Admin, tools: W
             askers = _askers(connection, caller.account_id)
             if held is None:
                 _check_claim(connection, caller, askers)
+            row["claimed"] = _is_claimed(connection, caller, held)
+            askers = _where_it_holds(askers, row["claimed"])
             unable = _unable(askers, columns)
             if askers and len(unable) == len(askers):
                 # Whoever the number is at: nobody could do that.
@@ -216,7 +220,7 @@ def rule(row: AnyRow) -> InboundRule:
 
 
 def _here(connection: Connection, row: AnyRow) -> InboundRuleHere:
-    askers = _askers(connection, row.account_id)
+    askers = _where_it_holds(_askers(connection, row.account_id), row.claimed)
     return InboundRuleHere(
         **rule(row).model_dump(),
         asked_by=[one.name for one in askers],
@@ -228,6 +232,18 @@ def _askers(connection: Connection, account_id: str) -> list[AnyRow]:
     """The account's providers that ask what becomes of calls."""
     enabled = providers.enabled(connection, account_id)
     return [row for row in enabled if Capability.INBOUND in adapter_class(row.kind).capabilities]
+
+
+def _where_it_holds(askers: list[AnyRow], claimed: bool | None) -> list[AnyRow]:
+    """Those of them that are given the answer of such a rule."""
+    return [row for row in askers if row.account_id is not None or not claimed]
+
+
+def _is_claimed(connection: Connection, caller: Caller, held: AnyRow | None) -> bool:
+    """Whether nobody but the account says that the number is its own; who has the installation alone takes nobody's."""
+    if caller.is_operator:
+        return False
+    return accounts.are_several(connection) if held is None else bool(held.claimed)
 
 
 def _unable(askers: list[AnyRow], columns: Mapping[str, Any]) -> dict[str, str]:
