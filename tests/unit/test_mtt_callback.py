@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mtt_printed import TALK
 
 from dialer.calls.flow import Prompt
 from dialer.calls.progress import Standing, advance
@@ -376,22 +377,6 @@ def test_no_callback_whatsoever_breaks_the_reading(body: bytes, path: str, query
 
 
 # --- look-ups --------------------------------------------------------------------------------------------
-
-#: The example of the reference.
-TALK = {
-    "destination_A": "+79162795520",
-    "destination_B": "+79852970306",
-    "waiting_period_A": "12",
-    "waiting_period_B": "9",
-    "call_back_charged_length_A": "60",
-    "call_back_real_length_A": "15",
-    "call_back_charged_length_B": "60",
-    "call_back_real_length_B": "5",
-    "call_back_cost": 2.98,
-    "call_back_currency": "RUB",
-    "call_back_status": "ok",
-    "callDescription": "",
-}
 
 
 def talked(**changes: object) -> Reply:

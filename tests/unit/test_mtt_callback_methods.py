@@ -4,11 +4,11 @@ its errors."""
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from mtt_printed import ENTRY, TALK, error, reply, result
 
 from dialer.providers.base import Adapter
 from dialer.providers.contract import (
@@ -33,21 +33,6 @@ SOUND = File("sound_1.mp3", b"ID3")
 def request_of(adapter: Adapter, name: str, /, **values: Value) -> ProviderRequest:
     method = METHODS[name]
     return method.build(adapter, method.checked(values))
-
-
-def reply(body: object, status: int = 200) -> Reply:
-    return Reply(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
-
-
-def result(told: object) -> Reply:
-    """A success as the reference prints it."""
-    return reply({"jsonrpc": "2.0", "id": "1", "result": told})
-
-
-def error(code: int, message: str, data: str | None = None) -> Reply:
-    """An error as the reference prints it."""
-    told = {"code": code, "message": message, **({} if data is None else {"data": data})}
-    return reply({"jsonrpc": "2.0", "id": "1", "error": told})
 
 
 # --- requests --------------------------------------------------------------------------------------------
@@ -260,37 +245,6 @@ ENTRIES = [
     {"order": 5, "timeout": 20, "redirect_number": "7963112233", "type": "linal", "name": "chief"},
 ]
 LINK = "http://fuds.mtt.ru/download/75GV5LxVNdQuohMge0NMFpS2Oxwc3jKTmhjWE3987oPTOhCJ7o"
-INFO = {
-    "destination_A": "+79162795520",
-    "destination_B": "+79852970306",
-    "waiting_period_A": "12",
-    "waiting_period_B": "9",
-    "call_back_charged_length_A": "60",
-    "call_back_real_length_A": "15",
-    "call_back_charged_length_B": "60",
-    "call_back_real_length_B": "5",
-    "call_back_cost": 2.98,
-    "call_back_currency": "RUB",
-    "call_back_status": "ok",
-    "callDescription": "",
-}
-DIALED = {
-    "cli": "79066899000",
-    "cld": "74959333223",
-    "customer_local_time": "2017-09-14 16:01:09",
-    "connect_time": "2017-09-14 16:01:09",
-    "charged_time": "119",
-    "charged": 2.48,
-    "destination": ".",
-    "h323_conf_id": "2B23D937 BD9BCF86 E89D407D 44DA0162",
-    "h323_incoming_conf_id": "AC4D7D28 994C11E7 88C6AC16 2D8CE148",
-    "curr": "RUB",
-    "setup_time_ms": "4581",
-    "disconnect_cause": "16",
-    "account_id": "74951349387",
-    "used_quantity": "119",
-    "voice_record_exist": False,
-}
 NUMBER = {"account_number": "74951373222", "activation_date": "21.01.2020 00:00:00", "status": "active"}
 PROMPT = {"file_name": "01_mamita_surumi.wav", "date_upload": "12.08.2015"}
 
@@ -312,12 +266,12 @@ PROMPT = {"file_name": "01_mamita_surumi.wav", "date_upload": "12.08.2015"}
             "getCallBackFollowmeCallInfo",
             {
                 "callBackFollowmeCallInfoStruct": {
-                    **INFO,
+                    **TALK,
                     "call_back_record_URL_A": {"downloadURL": LINK},
                     "call_back_record_URL_B": [LINK, {"downloadURL": LINK}],
                 }
             },
-            {**INFO, "call_back_record_URL_A": [LINK], "call_back_record_URL_B": [LINK, LINK]},
+            {**TALK, "call_back_record_URL_A": [LINK], "call_back_record_URL_B": [LINK, LINK]},
         ),
         (
             "getCallHistory",
@@ -339,7 +293,7 @@ PROMPT = {"file_name": "01_mamita_surumi.wav", "date_upload": "12.08.2015"}
                 "callback": [],
             },
         ),
-        ("getServiceHistoryByCustomer", {"dialed": [DIALED], "success": 1}, {"dialed": [DIALED]}),
+        ("getServiceHistoryByCustomer", {"dialed": [ENTRY], "success": 1}, {"dialed": [ENTRY]}),
         (
             "getCustomerBalance",
             {"balance": 121.54, "real_balance": 711.54},

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from mtt_printed import ENTRY
 
 from dialer.lifecycle import AttemptState, Disposition
 from dialer.providers.base import Adapter
@@ -17,24 +18,6 @@ from dialer.providers.mtt_cdrs import TYPES
 
 NOW = datetime(2017, 9, 14, 16, 30, tzinfo=UTC)
 SETTINGS = {"username": "user", "password": "s3same", "customer_name": "110011256"}
-#: getServiceHistoryByCustomer, its example.
-ENTRY: dict[str, Any] = {
-    "cli": "79066899000",
-    "cld": "74959333223",
-    "customer_local_time": "2017-09-14 16:01:09",
-    "connect_time": "2017-09-14 16:01:09",
-    "charged_time": "119",
-    "charged": 2.48,
-    "destination": ".",
-    "h323_conf_id": "2B23D937 BD9BCF86 E89D407D 44DA0162",
-    "h323_incoming_conf_id": "AC4D7D28 994C11E7 88C6AC16 2D8CE148",
-    "curr": "RUB",
-    "setup_time_ms": "4581",
-    "disconnect_cause": "16",
-    "account_id": "74951349387",
-    "used_quantity": "119",
-    "voice_record_exist": False,
-}
 
 
 def adapter() -> Adapter:

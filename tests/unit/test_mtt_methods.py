@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from mtt_printed import reply, result
 
 from dialer.providers.base import Adapter
 from dialer.providers.contract import (
     MethodRefusedError,
     ProviderError,
     ProviderRequest,
-    Reply,
     UnclearError,
 )
 from dialer.providers.methods import File, Value
@@ -29,15 +29,6 @@ Telecom = Callable[[str], Adapter]
 def request_of(adapter: Adapter, name: str, /, **values: Value) -> ProviderRequest:
     method = METHODS[name]
     return method.build(adapter, method.checked(values))
-
-
-def reply(body: object, status: int = 200) -> Reply:
-    return Reply(status, {}, body if isinstance(body, bytes) else json.dumps(body).encode())
-
-
-def result(told: object) -> Reply:
-    """A success as the reference prints it."""
-    return reply({"jsonrpc": "2.0", "id": "1", "result": told})
 
 
 # --- requests --------------------------------------------------------------------------------------------
