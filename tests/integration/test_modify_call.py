@@ -11,6 +11,7 @@ import pytest
 from gateway import Says, gateway
 from running import Running, until
 from sqlalchemy import Engine
+from test_first_generation import EXAMPLES, compare
 from world import World
 
 from dialer.api.app import make_app
@@ -70,10 +71,10 @@ def handles(world: World, call_id: str) -> dict[str, Any]:
 class Iotcomms:
     """The engine with the simulated iotcomms, where people take their time."""
 
-    def __init__(self, world: World, folder: Path) -> None:
+    def __init__(self, world: World, folder: Path, **more: str) -> None:
         self.world = world
         self.running = Running(
-            world, folder, kind="iotcomms", credentials=world.box.seal(IOTCOMMS), open_settings=OPEN,
+            world, folder, kind="iotcomms", credentials=world.box.seal(IOTCOMMS | more), open_settings=OPEN | more,
             time_scale=0.5, settle_within=60,
         )  # fmt: skip
         self._base_url = world.rows(t.provider)[0].base_url.removesuffix("/iotcomms")
@@ -94,6 +95,14 @@ class Iotcomms:
     def ring(self, call_id: str, handle: str) -> None:
         self.running.bell.place_singles([call_id])
         until(lambda: handle in handles(self.world, call_id), "somebody on the line")
+
+    def talk(self) -> str:
+        """An agent and a customer who talk; the call's id."""
+        call_id = self.world.click(AGENT, CUSTOMER)
+        assert "not been dialled" in refusal(self.world, call_id, Control.HANG_UP)
+        self.ring(call_id, "connectionId")
+        until(lambda: handles(self.world, call_id).get("line") == "two", "a conversation")
+        return call_id
 
     def over(self, call_id: str) -> Any:
         # From where they are now they take less time; but who waits must not have waited for too long.
@@ -131,11 +140,7 @@ def test_who_hears_something_is_handed_on(world: World, tmp_path: Path) -> None:
 def talking(world: World, tmp_path: Path) -> Iterator[tuple[Iotcomms, str]]:
     """An agent and a customer who talk, and the call's id."""
     with Iotcomms(world, tmp_path) as there:
-        call_id = world.click(AGENT, CUSTOMER)
-        assert "not been dialled" in refusal(world, call_id, Control.HANG_UP)
-        there.ring(call_id, "connectionId")
-        until(lambda: handles(world, call_id).get("line") == "two", "a conversation")
-        yield there, call_id
+        yield there, there.talk()
 
 
 def test_two_who_are_connected_are_recorded_and_hung_up(world: World, talking: tuple[Iotcomms, str]) -> None:
@@ -178,6 +183,45 @@ def test_an_agent_who_reaches_nobody_is_back_with_the_customer(
     there.over(call_id)
     assert there.session(AGENT)["talked"] == [[AGENT[1:], CUSTOMER]] * 2
     assert there.session(AGENT)["connected"] == [CUSTOMER, BUSY]
+
+
+@pytest.mark.parametrize(
+    ("modify_type", "transfer_to", "message", "connected", "recordings"),
+    [
+        ("0", "102", "blind transferred successfully", [CUSTOMER, "102"], 0),
+        ("0", OPERATOR[1:], "blind transferred successfully", [CUSTOMER, OPERATOR], 0),
+        ("1", OPERATOR[1:], "attended transferred successfully", [CUSTOMER, OPERATOR], 0),
+        ("2", "102", "call hangup successfully", [CUSTOMER], 0),
+        ("3", "102", "call recording started successfully", [CUSTOMER], 1),
+    ],
+)
+def test_the_references_request_changes_a_call_that_is_under_way_and_is_answered_as_there(
+    world: World,
+    serve: Callable[[Any], str],
+    tmp_path: Path,
+    modify_type: str,
+    transfer_to: str,
+    message: str,
+    connected: list[str],
+    recordings: int,
+) -> None:
+    """The reference's own channels begin with a blank."""
+    (example,) = [one for one in EXAMPLES if one["section"] == "Modify Live Call"]
+    url = serve(make_app(world.engine, Settings(home=tmp_path, secret_key="test" * 8, _env_file=None)))
+    with Iotcomms(world, tmp_path, extension_host="pbx.example.com") as there:
+        call_id = there.talk()
+        channel = {"channel": f" {dialled(world, call_id).id}"}
+        answer = httpx.post(
+            f"{url}{example['path']}",
+            json=example["body"] | channel | {"modify_type": modify_type, "transfer_to": transfer_to},
+            headers={"account": world.account_id, "auth": AUTH},
+        )
+        assert answer.status_code == 200, answer.text
+        shown = example["response"]["response"] | {"message": message}
+        compare(answer.json()["response"], shown, "response")
+        assert there.over(call_id).dial_status == "ANSWER"
+        assert there.session(AGENT)["connected"] == connected
+        assert len(there.session(AGENT)["recorded"]) == recordings
 
 
 def placed(world: World) -> str:
