@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from kombu import Connection
 from kombu.exceptions import OperationalError
-from service import OwnRedis, Service
+from service import OwnRedis, Service, installation
 
 POSTGRES_URL = os.environ.get("DIALER_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/")
 RABBITMQ_URL = os.environ.get("DIALER_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
@@ -69,9 +69,8 @@ def make_service(tmp_path: Path, make_backend: MakeBackend) -> Iterator[Callable
 
         def make(backend: str = EMBEDDED, **settings: str) -> Service:
             made = make_backend(backend, tmp_path / "servers")
-            service = Service(tmp_path / "service", made.settings | settings)
+            service = cleanup.enter_context(installation(tmp_path, **made.settings | settings))
             service.redis = made.redis
-            cleanup.callback(service.close)
             return service
 
         yield make

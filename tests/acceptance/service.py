@@ -433,13 +433,24 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(folder: Path, settings: Mapping[str, str]) -> Iterator[Service]:
-    """A service with nothing running yet; everything is stopped and looked through at the end."""
-    service = Service(folder, settings)
+def installation(folder: Path, **settings: str) -> Iterator[Service]:
+    """A service with nothing running yet. At the end everything is stopped, and it fails when a process is left or a
+    log shows a number, a code or a key."""
+    service = Service(folder / "service", settings)
     try:
         yield service
     finally:
         service.close()
+
+
+@contextlib.contextmanager
+def settled(folder: Path, **settings: str) -> Iterator[Service]:
+    """The same, and it is up, with an account whose calls the sandbox takes."""
+    with installation(folder, **settings) as service:
+        service.start_sandbox()
+        service.start_up()
+        service.settle_in()
+        yield service
 
 
 def _readable(message: bytes) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from people_of_nobody import numbers
-from service import Service, wait_for
+from service import Service, settled, wait_for
 
 from dialer.store.tables import attempt, cdr_poll
 
@@ -18,11 +18,7 @@ OTP, KEY = "730519", "k3y-of-the-cpaas-account"
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """An installation that is up, with a template, whose calls go through a CPaaS server."""
-    service = Service(tmp_path / "service", {"DIALER_RECONCILE_AFTER": "8"})
-    try:
-        service.start_sandbox()
-        service.start_up()
-        service.settle_in()
+    with settled(tmp_path, DIALER_RECONCILE_AFTER="8") as service:
         service.cli("template", "add", "acme", "Code {otp}", "--id=AN1", "--json")
         service.secrets |= {KEY, OTP}
         service.cli(
@@ -30,8 +26,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
             "--set=account=account_1", f"--set=auth={KEY}", "--set=announce_template_id=AN1", "--json",
         )  # fmt: skip
         yield service
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number or a key
 
 
 def test_a_password_is_spoken_and_its_end_is_asked_for(service: Service) -> None:

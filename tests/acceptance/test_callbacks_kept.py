@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from contract import case_of
 from people_of_nobody import numbers
-from service import CALLER_ID, Service, wait_for
+from service import CALLER_ID, Service, settled, wait_for
 
 from dialer.providers.kinds import adapter_class
 from dialer.store.tables import call
@@ -25,11 +25,7 @@ SOON = 3
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    service = Service(tmp_path / "service", {"DIALER_RECONCILE_AFTER": "3"})
-    try:
-        service.start_sandbox()
-        service.start_up()
-        service.settle_in()
+    with settled(tmp_path, DIALER_RECONCILE_AFTER="3") as service:
         settings = case_of(KIND).settings
         provider = service.cli(
             "provider", "add", "between", f"--kind={KIND}", f"--base-url={service.sandbox_url}/{KIND}",
@@ -41,8 +37,6 @@ def service(tmp_path: Path) -> Iterator[Service]:
         set_at = f"{service.sandbox_url}/sandbox/callbacks/{KIND}"
         httpx.put(set_at, json={"url": provider["webhook_url"]}, trust_env=False).raise_for_status()
         yield service
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number or a key
 
 
 def ask(service: Service, agent: str, customer: str) -> str:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from people_of_nobody import numbers
-from service import Service, wait_for
+from service import Service, settled, wait_for
 
 from dialer.store.tables import call
 
@@ -21,14 +21,8 @@ CODE = "730519"
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    service = Service(tmp_path / "service", {"DIALER_RECONCILE_AFTER": "3"})
-    try:
-        service.start_sandbox()
-        service.start_up()
-        service.settle_in()
+    with settled(tmp_path, DIALER_RECONCILE_AFTER="3") as service:
         yield service
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number, a code or a key
 
 
 def ask(service: Service, contacts: list[str], key: str) -> list[str]:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from backends import EMBEDDED, RABBIT, SERVERS, MakeBackend
 from checker import Checker
-from service import OwnRedis, Service, answers, wait_for
+from service import OwnRedis, Service, answers, installation, wait_for
 
 from dialer.demo.people import on_dnd, people
 
@@ -52,8 +52,7 @@ def told(
     ]
     folder = tmp_path_factory.mktemp("story")
     servers = make_backend(request.param, folder / "servers").settings
-    service = Service(folder / "service", servers | {"DIALER_RECONCILE_AFTER": "3"})
-    try:
+    with installation(folder, **servers, DIALER_RECONCILE_AFTER="3") as service:
         service.start_sandbox()
         service.start_up(flower=True)
         service.settle_in()
@@ -62,8 +61,6 @@ def told(
         campaign_id = service.start_campaign(list_id, dnd_list_id=dnd_list_id, **RETRIES)
         service.wait_finished(campaign_id)
         yield Story(service, campaign_id, contacts)
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number or a key
 
 
 def test_a_campaign_finishes_and_everything_adds_up(told: Story) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from people_of_nobody import numbers
-from service import CALLER_ID, Service, wait_for
+from service import CALLER_ID, Service, settled, wait_for
 
 from dialer.store.tables import message, verification
 
@@ -56,11 +56,7 @@ def heard() -> Iterator[tuple[str, list[str]]]:
 @pytest.fixture
 def service(tmp_path: Path, heard: tuple[str, list[str]]) -> Iterator[Service]:
     """An installation that is up: voice goes to the ear, flash calls to the sandbox."""
-    service = Service(tmp_path / "service", {})
-    try:
-        service.start_sandbox()
-        service.start_up()
-        service.settle_in()
+    with settled(tmp_path) as service:
         service.cli("provider", "update", "north", f"--base-url={heard[0]}")
         flash = service.cli(
             "provider", "add", "flash", "--kind=mitto-flash", f"--base-url={service.sandbox_url}/mitto-flash",
@@ -71,8 +67,6 @@ def service(tmp_path: Path, heard: tuple[str, list[str]]) -> Iterator[Service]:
         service.secrets |= {FLASH_TOKEN, flash["webhook_url"].rsplit("/", 1)[1]}
         service.cli("account", "verification", "acme", "--countries=US", f"--caller-id={CALLER_ID}")
         yield service
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number, a code or a key
 
 
 def ask(service: Service, path: str = "", status: int = 200, **body: Any) -> dict[str, Any]:

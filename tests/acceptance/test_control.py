@@ -12,7 +12,7 @@ import pytest
 from backends import SERVERS
 from checker import Checker, attempts_of
 from people_of_nobody import numbers
-from service import Service, wait_for
+from service import Service, settled, wait_for
 
 #: After the answer to pause or stop nothing more is placed later than this (seconds).
 TAKES_EFFECT = 2.0
@@ -33,14 +33,8 @@ def running(
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An installation that is up, for the tests of this module one after the other."""
-    service = Service(tmp_path_factory.mktemp("control") / "service", {})
-    try:
-        service.start_sandbox()
-        service.start_up()
-        service.settle_in()
+    with settled(tmp_path_factory.mktemp("control")) as service:
         yield service
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number or a key
 
 
 def test_pause_and_resume_take_effect_at_once(service: Service) -> None:

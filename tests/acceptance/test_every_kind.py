@@ -12,7 +12,7 @@ import pytest
 import secrecy
 from contract import case_of
 from people_of_nobody import numbers
-from service import CALLER_ID, Service, wait_for
+from service import CALLER_ID, Service, installation, wait_for
 
 from dialer.providers.contract import Capability
 from dialer.providers.kinds import adapter_class, adapter_kinds
@@ -79,15 +79,12 @@ class Tenant:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An installation that is up, and the sandbox."""
-    service = Service(tmp_path_factory.mktemp("kinds") / "service", {"DIALER_RECONCILE_AFTER": "3"})
-    # MTT tells of keys at https addresses only, and is given addresses without their scheme.
-    service.env["DIALER_PUBLIC_URL"] = service.api_url.replace("http:", "https:")
-    try:
+    with installation(tmp_path_factory.mktemp("kinds"), DIALER_RECONCILE_AFTER="3") as service:
+        # MTT tells of keys at https addresses only, and is given addresses without their scheme.
+        service.env["DIALER_PUBLIC_URL"] = service.api_url.replace("http:", "https:")
         service.start_sandbox()
         service.start_up()
         yield service
-    finally:
-        service.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import xlsxwriter
-from service import Service, wait_for
+from service import Service, installation, wait_for
 
 from dialer.client import Client
 from dialer.client.answers import Import
@@ -24,15 +24,12 @@ BAD, AGAIN = 1_000, 500
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("imports") / "service", {})
-    try:
+    with installation(tmp_path_factory.mktemp("imports")) as service:
         service.start_up()
         made = service.cli("account", "create", "acme", "--json")
         service.account, service.auth = made["id"], made["auth"]
         service.secrets |= {service.auth, *(cell.lstrip("+") for cell, _ in islice(people(ROWS), 50))}
         yield service
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number or a key
 
 
 @pytest.fixture

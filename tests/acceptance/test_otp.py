@@ -13,7 +13,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 from people_of_nobody import numbers
-from service import Service, wait_for
+from service import Service, settled, wait_for
 
 from dialer.store.tables import attempt, call, message
 
@@ -25,15 +25,9 @@ ANSWERED = ("50", "51")
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """An installation that is up, with a template."""
-    service = Service(tmp_path / "service", {"DIALER_RECONCILE_AFTER": "3"})
-    try:
-        service.start_sandbox()
-        service.start_up()
-        service.settle_in()
+    with settled(tmp_path, DIALER_RECONCILE_AFTER="3") as service:
         service.cli("template", "add", "acme", "Code {otp}", "--id=AN1", "--json")
         yield service
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number or a key
 
 
 def ask(service: Service, number: str) -> str:

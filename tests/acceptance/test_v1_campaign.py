@@ -8,19 +8,13 @@ from typing import Any
 import pytest
 from checker import Checker
 from people_of_nobody import numbers
-from service import CALLER_ID, Service, wait_for
+from service import CALLER_ID, Service, settled, wait_for
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    service = Service(tmp_path_factory.mktemp("v1") / "service", {})
-    try:
-        service.start_sandbox()
-        service.start_up()
-        service.settle_in()
+    with settled(tmp_path_factory.mktemp("v1")) as service:
         yield service
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number or a key
 
 
 def ask(service: Service, method: str, path: str, body: Any = None, status: int = 200) -> dict[str, Any]:

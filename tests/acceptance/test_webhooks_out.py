@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from people_of_nobody import numbers
 from receiver import Receiver, receiving
-from service import Service, wait_for
+from service import Service, settled, wait_for
 
 from dialer.store.tables import call, cdr, webhook_delivery
 
@@ -21,14 +21,8 @@ COUNT = 60
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """An installation that may send to this host."""
-    service = Service(tmp_path / "service", {"DIALER_WEBHOOK_ALLOW_PRIVATE": "true"})
-    try:
-        service.start_sandbox()
-        service.start_up()
-        service.settle_in()
+    with settled(tmp_path, DIALER_WEBHOOK_ALLOW_PRIVATE="true") as service:
         yield service
-    finally:
-        service.close()  # fails when a process is left, or a log shows a number or a key
 
 
 @pytest.mark.parametrize("is_killed", [False, pytest.param(True, marks=pytest.mark.chaos)])

@@ -25,6 +25,7 @@ from upstream import Upstream, served
 from dialer import schema
 from dialer.db import make_engine
 from dialer.models import metadata
+from dialer.settings import get_settings
 
 POSTGRES_URL = os.environ.get("DIALER_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/")
 WITHIN = 60.0  # seconds; a deadline, not an expectation
@@ -145,6 +146,21 @@ def empty(connection: sa.Connection) -> None:
         "SELECT setval(oid::regclass, 1, false) FROM pg_class"
         " WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace"
     )
+
+
+@pytest.fixture
+def home(tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home with an empty, migrated database, and no other setting."""
+    for name in [name for name in os.environ if name.startswith("DIALER_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    shutil.copy(migrated_sqlite, folder / "dialer.db")
+    monkeypatch.setenv("DIALER_HOME", str(folder))
+    monkeypatch.chdir(tmp_path)
+    get_settings.cache_clear()
+    yield folder
+    get_settings.cache_clear()
 
 
 class _Exchange:

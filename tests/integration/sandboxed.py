@@ -19,8 +19,21 @@ from test_sandbox import running
 from dialer.http import Client, make_client
 from dialer.providers.asking import look_up
 from dialer.providers.base import submit
-from dialer.providers.contract import Asked, Fact, RawEvent, Submission, SubmitResult
+from dialer.providers.contract import Asked, Fact, Outcome, RawEvent, Submission, SubmitResult
 from dialer.sandbox import make_app
+
+#: What becomes of a submit, by the last digits of the number; PLACED of all others.
+OUTCOMES = {
+    "05": Outcome.NOT_PROCESSED,
+    "06": Outcome.UNKNOWN,
+    "07": Outcome.UNKNOWN,
+    "12": Outcome.UNKNOWN,
+    "13": Outcome.UNKNOWN,
+    "18": Outcome.REFUSED,
+    "19": Outcome.UNKNOWN,
+}
+#: … of which these are not dialled.
+NOT_TAKEN = {"05", "06", "18"}
 
 
 class Inbox:

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -51,21 +50,6 @@ from dialer.store.tables import (
 NOW = datetime(2026, 9, 25, 12, 0, tzinfo=UTC)
 WITHIN = 60.0  # seconds; a deadline, not an expectation
 SECRET = "k3y-that-nobody-may-see"
-
-
-@pytest.fixture
-def home(tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home with an empty, migrated database, and no other setting."""
-    for name in [name for name in os.environ if name.startswith("DIALER_")]:
-        monkeypatch.delenv(name)
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o700)
-    shutil.copy(migrated_sqlite, folder / "dialer.db")
-    monkeypatch.setenv("DIALER_HOME", str(folder))
-    monkeypatch.chdir(tmp_path)
-    get_settings.cache_clear()
-    yield folder
-    get_settings.cache_clear()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@ actor."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ from dialer.cli import app
 from dialer.cli.provider import secret_box
 from dialer.db import make_engine, writing
 from dialer.lifecycle import CampaignState
-from dialer.settings import get_settings
 from dialer.store import contacts, webhooks
 from dialer.store import tables as t
 from dialer.store.contacts import NewContact
@@ -33,18 +30,11 @@ LINE = "+79586488002"
 
 
 @pytest.fixture
-def engine(tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """The database of an empty home, which the commands use."""
-    for name in [name for name in os.environ if name.startswith("DIALER_")]:
-        monkeypatch.delenv(name)
-    home = tmp_path / "home"
-    home.mkdir(mode=0o700)
-    shutil.copy(migrated_sqlite, home / "dialer.db")
-    monkeypatch.setenv("DIALER_HOME", str(home))
+def engine(home: Path) -> Iterator[Engine]:
+    """The home's database, which the commands use."""
     engine = make_engine(f"sqlite:///{home}/dialer.db")
     yield engine
     engine.dispose()
-    get_settings.cache_clear()
 
 
 def every_command(found: Any, name: str = "") -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from contract import HOOK, Case, Ordered, case_of, each
-from sandboxed import sandbox
+from sandboxed import NOT_TAKEN, OUTCOMES, sandbox
 
 from dialer.calls.progress import Standing, advance
 from dialer.lifecycle import AttemptState, Disposition
@@ -21,16 +21,6 @@ from dialer.sandbox.outcomes import FATES
 
 #: "00" is any other number.
 ENDS = (*FATES, "00")
-OUTCOMES = {
-    "05": Outcome.NOT_PROCESSED,
-    "06": Outcome.UNKNOWN,
-    "07": Outcome.UNKNOWN,
-    "12": Outcome.UNKNOWN,
-    "13": Outcome.UNKNOWN,
-    "18": Outcome.REFUSED,
-    "19": Outcome.UNKNOWN,
-}
-NOT_TAKEN = {"05", "06", "18"}
 
 
 @pytest.fixture(params=adapter_kinds())

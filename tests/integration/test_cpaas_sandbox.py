@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sandboxed import NOT_TAKEN, OUTCOMES
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from test_sandbox import running
@@ -165,15 +166,6 @@ def test_account_and_auth_are_needed(login: dict[str, str]) -> None:
 
 # --- the adapter against it ------------------------------------------------------------------------------
 
-SUBMIT_OUTCOMES = {
-    "05": Outcome.NOT_PROCESSED,
-    "06": Outcome.UNKNOWN,
-    "07": Outcome.UNKNOWN,
-    "12": Outcome.UNKNOWN,
-    "13": Outcome.UNKNOWN,
-    "18": Outcome.REFUSED,
-    "19": Outcome.UNKNOWN,
-}
 DISPOSITIONS = {
     "01": Disposition.BUSY,
     "02": Disposition.NO_ANSWER,
@@ -183,7 +175,7 @@ DISPOSITIONS = {
     "16": Disposition.BUSY,
     "17": Disposition.CANCELLED,
 }
-NOT_TAKEN, NO_CDR = {"05", "06", "18"}, {"10"}
+NO_CDR = {"10"}
 
 
 async def looked_up(client: Client, adapter: Adapter, asked: Asked) -> list[Fact]:
@@ -212,7 +204,7 @@ def test_every_fate_is_read_as_the_table_says_and_looked_up(tmp_path: Path) -> N
 
     results, facts = asyncio.run(story())
     assert {end: result.outcome for end, result in results.items()} == {
-        end: SUBMIT_OUTCOMES.get(end, Outcome.PLACED) for end in ends
+        end: OUTCOMES.get(end, Outcome.PLACED) for end in ends
     }
     assert results["18"].refusal is Refusal.BAD_NUMBER
     ended = {

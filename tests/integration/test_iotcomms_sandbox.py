@@ -17,6 +17,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from sandboxed import OUTCOMES
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -302,15 +303,6 @@ def test_an_answer_that_cannot_be_obeyed_raises_the_alarm(question: str, answer:
 
 # --- the adapter against it ----------------------------------------------------------------------------------
 
-SUBMIT_OUTCOMES = {
-    "05": Outcome.NOT_PROCESSED,
-    "06": Outcome.UNKNOWN,
-    "07": Outcome.UNKNOWN,
-    "12": Outcome.UNKNOWN,
-    "13": Outcome.UNKNOWN,
-    "18": Outcome.REFUSED,
-    "19": Outcome.UNKNOWN,
-}
 DISPOSITIONS = {
     "01": Disposition.BUSY,
     "02": Disposition.NO_ANSWER,
@@ -329,13 +321,13 @@ def test_every_fate_is_read_by_the_adapter_as_the_table_says(tmp_path: Path) -> 
         async with world(log=log) as here:
             ends = [*FATES, "00"]
             # Only who is not answered is given up soon.
-            patience = {end: 3 for end, outcome in SUBMIT_OUTCOMES.items() if outcome is Outcome.UNKNOWN}
+            patience = {end: 3 for end, outcome in OUTCOMES.items() if outcome is Outcome.UNKNOWN}
             outcomes = await asyncio.gather(*(here.place(end, patience.get(end, 60)) for end in ends))
             await here.session_over(len(ends) - len(NO_CALLBACKS) + 1)
             return dict(zip(ends, outcomes, strict=True)), here.ours.facts()
 
     outcomes, facts = asyncio.run(story())
-    assert outcomes == {end: SUBMIT_OUTCOMES.get(end, Outcome.PLACED) for end in outcomes}
+    assert outcomes == {end: OUTCOMES.get(end, Outcome.PLACED) for end in outcomes}
     standings = {end: standing(facts, f"AT{end}") for end in outcomes}
     assert {end for end, one in standings.items() if one.state is AttemptState.ENDED} == set(
         outcomes

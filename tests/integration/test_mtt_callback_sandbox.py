@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sandboxed import NOT_TAKEN, OUTCOMES
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -212,16 +213,6 @@ def test_a_login_is_needed() -> None:
 
 # --- the adapter against it ------------------------------------------------------------------------------
 
-SUBMIT_OUTCOMES = {
-    "05": Outcome.NOT_PROCESSED,
-    "06": Outcome.UNKNOWN,
-    "07": Outcome.UNKNOWN,
-    "12": Outcome.UNKNOWN,
-    "13": Outcome.UNKNOWN,
-    "18": Outcome.REFUSED,
-    "19": Outcome.UNKNOWN,
-}
-NOT_TAKEN = {"05", "06", "18"}
 #: What a look-up says of those whom the events leave open.
 LOOKED_UP = {
     "01": Disposition.REJECTED,
@@ -267,7 +258,7 @@ def test_every_fate_is_told_by_events_or_by_a_look_up(tmp_path: Path) -> None:
 
     results, standings, looked_up = asyncio.run(story())
     outcomes = {end: result.outcome for end, result in results.items()}
-    assert outcomes == {end: SUBMIT_OUTCOMES.get(end, Outcome.PLACED) for end in ends}
+    assert outcomes == {end: OUTCOMES.get(end, Outcome.PLACED) for end in ends}
     assert results["18"].refusal is Refusal.BAD_NUMBER
     assert {standings[end].outcome for end in talked} == {Disposition.ANSWERED}
     assert {standings[end].outcome for end in LOOKED_UP} == {None}

@@ -7,9 +7,8 @@ import asyncio
 import base64
 import json
 import os
-import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -364,21 +363,6 @@ def test_what_a_provider_echoes_of_its_key_is_hidden(serve: Serve, monkeypatch: 
 
 
 # --- the command -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def home(tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home with an empty, migrated database, and no other setting."""
-    for name in [name for name in os.environ if name.startswith("DIALER_")]:
-        monkeypatch.delenv(name)
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o700)
-    shutil.copy(migrated_sqlite, folder / "dialer.db")
-    monkeypatch.setenv("DIALER_HOME", str(folder))
-    monkeypatch.chdir(tmp_path)
-    get_settings.cache_clear()
-    yield folder
-    get_settings.cache_clear()
 
 
 @pytest.fixture
