@@ -13,6 +13,7 @@ from dialer.calls.cdr_export import cell
 from dialer.cli.campaign_watch import Pace
 from dialer.cli.cdr import instant
 from dialer.cli.processes import QUEUES, checked_queues, flower_argv, flower_environment, worker_argv
+from dialer.demo import run
 from dialer.demo.people import BAD_ROWS, MOST_PEOPLE, contacts_csv, on_dnd, people
 from dialer.numbers import to_e164
 from dialer.sandbox.outcomes import FATES
@@ -102,6 +103,14 @@ def test_the_people_of_the_demo_have_valid_numbers_of_nobody() -> None:
     assert {number[-2:] for number in numbers} >= set(FATES)
     assert people(40) == persons[:40]
     assert len(people(MOST_PEOPLE)) == MOST_PEOPLE
+
+
+def test_the_demo_waits_for_callbacks_that_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "LOOK_EVERY", 0.0)
+    looks = iter([["+12025550101"], ["+12025550101"], []])
+    assert run.settled(lambda: next(looks)) == []
+    monkeypatch.setattr(run, "LATE_WITHIN", 0.0)
+    assert run.settled(lambda: ["+12025550101"]) == ["+12025550101"]
 
 
 def test_the_demo_shows_bad_rows_a_double_and_a_dnd_list() -> None:
