@@ -124,8 +124,7 @@ def up(
 
 @contextmanager
 def _spare() -> Iterator[None]:
-    """Import inside without what others import for a shell and for colours, neither of which these processes have:
-    some 20 MB."""
+    """Import inside without what others import for a shell and for colours, neither of which these processes have."""
     from dialer.memory import without
 
     with (
